@@ -1,0 +1,161 @@
+"""What to do to the world, in the imperative. `update` returns them; `agent.perform` is their only reader.
+
+Each must be safe to perform twice: after a crash, `AgentStarted` asks again for everything the saved state still owes.
+"""
+
+from dataclasses import dataclass
+
+from desktop_app.core.cashout import CashOut
+from desktop_app.core.gpu import Device, Tier
+from desktop_app.core.money import Rate
+from desktop_app.core.receipts import Receipt, SignedReceipt
+from desktop_app.core.state import JobAccount, Trigger
+from desktop_app.core.task import Blob, Checkpoint, Lease
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """Take the GPU back from the task within `deadline_ms`. Performed before anything is saved, and waits for nothing."""
+
+    task_id: str
+    trigger: Trigger
+    deadline_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class OfferGpu:
+    """Begin asking the market for tasks of this tier, at rates of `floor` and above."""
+
+    gpu_id: int
+    tier: Tier
+    floor: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawOffer:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterGpu:
+    device: Device
+    tier: Tier
+    owner: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBundle:
+    """Bring every blob of the lease to this machine and check it."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeLease:
+    """After a restart: go on holding a lease taken before it."""
+
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnLease:
+    """Give a task back unrun, with the reason; nothing is owed."""
+
+    lease: Lease
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """Start the worker in its sandbox, from `checkpoint` if there is one."""
+
+    lease: Lease
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadCheckpoint:
+    """Put a checkpoint where the next holder of the task will find it."""
+
+    lease: Lease
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class SignReceipt:
+    receipt: Receipt
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Publish the task again with its checkpoint and receipt, then end this lease."""
+
+    lease: Lease
+    checkpoint: Checkpoint
+    receipt: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverResult:
+    """Upload the result, publish the receipt, end the lease."""
+
+    lease: Lease
+    result: tuple[Blob, ...]
+    receipt: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTask:
+    """Remove the task's files from this machine."""
+
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteCashOut:
+    cash_out: CashOut
+
+
+@dataclass(frozen=True, slots=True)
+class SignCashOut:
+    cash_out: CashOut
+
+
+@dataclass(frozen=True, slots=True)
+class SendCashOut:
+    """Send the kept bytes (again); the chain takes them once."""
+
+    cash_out: CashOut
+
+
+@dataclass(frozen=True, slots=True)
+class WatchCashOut:
+    cash_out: CashOut
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemVoucher:
+    """Ask the keeper to redeem what is earned, before a cash-out."""
+
+    account: JobAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Tell the owner: `what` names the sentence, `detail` fills it."""
+
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """Everything is given back and saved: leave."""
+
+
+Effect = (
+    GiveBack | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
+    | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
+    | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | RedeemVoucher | Notify | Quit
+)

@@ -1,0 +1,61 @@
+"""What a GPU is to Sublet: a device that can be rented, what was measured of it, and the tier the market files it under.
+
+Made by the NVML adapter (or the practice device, the CPU), read by the policy and the gauges. A figure the device cannot
+give is None, never a zero.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class DeviceKind(StrEnum):
+    """What stands behind the device."""
+
+    NVIDIA = "nvidia"
+    PRACTICE = "practice"  # the CPU, offered on the practice network only
+
+
+class Tier(StrEnum):
+    """The market's hardware classes; the number the chain stores is its place in TIER_NUMBERS."""
+
+    PRACTICE = "practice"
+    SMALL = "small"  # 6 GB and more
+    MEDIUM = "medium"  # 12 GB and more
+    LARGE = "large"  # 24 GB and more
+    DATACENTRE = "datacentre"  # 40 GB and more
+
+
+TIER_NUMBERS: dict[Tier, int] = {tier: number for number, tier in enumerate(Tier)}
+
+_FLOORS = ((40_000, Tier.DATACENTRE), (22_000, Tier.LARGE), (11_000, Tier.MEDIUM), (5_500, Tier.SMALL))
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """One rentable device. `uuid` is the driver's; `memory_mb` is VRAM (or RAM for the practice device); `board_watts` the tier's board power."""
+
+    kind: DeviceKind
+    uuid: str
+    name: str
+    memory_mb: int
+    board_watts: int
+    index: int = 0
+    driver: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the device said at one moment. None: it does not say."""
+
+    memory_used_mb: int | None = None
+    utilisation: int | None = None  # percent
+    temperature: int | None = None  # degrees Celsius
+    watts: int | None = None
+    fan: int | None = None  # percent
+
+
+def tier_of(device: Device) -> Tier | None:
+    """The tier a device is offered under, by usable memory until a benchmark says more; None when it is too small to rent."""
+    if device.kind is DeviceKind.PRACTICE:
+        return Tier.PRACTICE
+    return next((tier for floor, tier in _FLOORS if device.memory_mb >= floor), None)

@@ -1,0 +1,334 @@
+"""What can happen, speaker first. Every message may arrive twice; the second changes nothing more.
+
+Adapters, the tray and the command line post them; `update` is the only reader. None carries a secret.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from desktop_app.core.cashout import Quote
+from desktop_app.core.gpu import Device, Reading
+from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.receipts import SignedReceipt
+from desktop_app.core.schedule import Zone
+from desktop_app.core.settings import Value
+from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind, Payout, Presence
+from desktop_app.core.task import Blob, Checkpoint, Lease, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerTurnedSharing:
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerSnoozed:
+    until: datetime | None  # None: snooze over
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAskedFinish:
+    """Finish this task, then stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerChangedSettings:
+    changes: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAskedCashOut:
+    id: str
+    to: str
+    amount: MicroUsd  # 0: everything
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerConfirmedCashOut:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCancelledCashOut:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerDismissedNotices:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerQuit:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class AgentStarted:
+    """The first message of every run, after the saved state was loaded."""
+
+    now: datetime
+    zone: Zone
+
+
+@dataclass(frozen=True, slots=True)
+class ClockTicked:
+    now: datetime
+    zone: Zone
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleArose:
+    """An adapter met a broken world that the owner should know of."""
+
+    kind: NoticeKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFound:
+    device: Device
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMeasured:
+    uuid: str
+    reading: Reading
+
+
+@dataclass(frozen=True, slots=True)
+class GpuWentMissing:
+    uuid: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceSensed:
+    presence: Presence
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxTested:
+    level: Level
+    checks: tuple[Check, ...]
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeFound:
+    """Whether torch can be imported by a worker."""
+
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DiskFilled:
+    full: bool
+
+
+@dataclass(frozen=True, slots=True)
+class WalletOpened:
+    address: str
+    operator: str
+    needs_passphrase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarketConnected:
+    fee_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketLost:
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class MarketPriced:
+    rate: Rate
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRegisteredGpu:
+    uuid: str
+    chain_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class MarketLeased:
+    lease: Lease
+
+
+@dataclass(frozen=True, slots=True)
+class MarketRefusedTask:
+    """A task this machine turned down at the door, for a reason that is the task's fault and not the owner's."""
+
+    task_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BundleFetched:
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseLost:
+    """Another machine holds the task now, or its job ended."""
+
+    task_id: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptSigned:
+    signed: SignedReceipt
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptDelivered:
+    """The market has the receipt and everything it names; the lease is over."""
+
+    task_id: str
+    last_step: int
+
+
+@dataclass(frozen=True, slots=True)
+class VoucherArrived:
+    """A voucher that was checked against signature and escrow. Units are cumulative for (job, this GPU)."""
+
+    job_id: str
+    units: Units
+    rate: Rate
+    fee_bps: int
+    root: str
+    signature: str
+    task_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RenterRejectedResult:
+    task_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStarted:
+    task_id: str
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerProgressed:
+    task_id: str
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStored:
+    task_id: str
+    checkpoint: Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFinished:
+    task_id: str
+    result: tuple[Blob, ...]
+    metrics: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerFailed:
+    """The worker died or was stopped for breaking a rule. `blameless`: the machine's doing, not the task's."""
+
+    task_id: str
+    detail: str
+    blameless: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GpuGivenBack:
+    """Worker gone and, on a real GPU, its memory read back free."""
+
+    record: GiveBackRecord
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPaid:
+    """A redemption paid this wallet. `units` is the cumulative figure it paid up to."""
+
+    payout: Payout
+    units: Units
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSaid:
+    """The wallet's balance at a block; all events up to `block` have been posted."""
+
+    balance: MicroUsd
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainLost:
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutQuoted:
+    id: str
+    quote: Quote
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutRefused:
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutSigned:
+    id: str
+    authorisation: str
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutSent:
+    id: str
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutConfirmed:
+    id: str
+    transaction: str
+    confirmations: int
+
+
+@dataclass(frozen=True, slots=True)
+class CashOutFailed:
+    """A final block is past valid_before and the authorisation is unused."""
+
+    id: str
+    reason: str
+
+
+Message = (
+    OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
+    | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | PresenceSensed
+    | SandboxTested | RuntimeFound | DiskFilled | WalletOpened
+    | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
+    | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
+    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack
+    | ChainPaid | ChainSaid | ChainLost
+    | CashOutQuoted | CashOutRefused | CashOutSigned | CashOutSent | CashOutConfirmed | CashOutFailed
+)
+
+OwnerMessage = (
+    OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
+)
+"""The only messages a tray or a command line may post."""

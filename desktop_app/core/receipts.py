@@ -1,0 +1,59 @@
+"""Receipts: what this machine says it did for a task, signed by its operator key.
+
+A receipt covers one segment of steps; receipts of one task chain by hash, whichever machines ran it. The pool counts units
+from verified receipts, the voucher carries their root. Canonical bytes are made here so that signer and checker cannot
+differ. Called by update (to make), the pool and the renter (to check).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from desktop_app.core.money import Units
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One segment's account. Hashes are hex sha256; `final` says that the segment ends the task and `result_sha256` is set."""
+
+    task_id: str
+    job_id: str
+    gpu_id: int
+    manifest_sha256: str
+    epoch: int
+    first_step: int
+    last_step: int
+    units: Units
+    state_sha256: str  # of the checkpoint the segment ends with; "" when it ends with the result
+    result_sha256: str  # of the canonical list of result blobs; "" unless final
+    prev: str  # sha256 of the receipt before this one; "" for the first
+    final: bool
+    started: int  # unix seconds
+    ended: int
+    device: str  # the device's name, for the renter to read
+
+
+@dataclass(frozen=True, slots=True)
+class SignedReceipt:
+    """A receipt and the operator key's signature over its canonical bytes (EIP-191, hex)."""
+
+    receipt: Receipt
+    signature: str
+
+
+def canonical(receipt: Receipt) -> bytes:
+    """The bytes that are signed and hashed: JSON, sorted keys, no spaces."""
+    return json.dumps(asdict(receipt), sort_keys=True, separators=(",", ":")).encode()
+
+
+def digest(receipt: Receipt) -> str:
+    """Hex sha256 of the canonical bytes."""
+    return hashlib.sha256(canonical(receipt)).hexdigest()
+
+
+def root(digests: tuple[str, ...]) -> str:
+    """The receipts root a voucher carries: the hash chain over receipt digests in the order they were verified, 0x-hex."""
+    link = bytes(32)
+    for one in digests:
+        link = hashlib.sha256(link + bytes.fromhex(one)).digest()
+    return "0x" + link.hex()

@@ -1,0 +1,98 @@
+"""Every setting, declared once: its default, its range, and what it means in the owner's words.
+
+The settings page, the command line and the file checker all read `SETTINGS`; a value out of range is a refusal with a
+reason. Called by update, the store and the screens.
+"""
+
+from dataclasses import dataclass, fields, replace
+
+from desktop_app.core.money import Rate
+from desktop_app.core.schedule import Schedule
+
+Value = bool | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The owner's choices. Money in micro-dollars, times in seconds, temperatures in degrees Celsius."""
+
+    network: str = "practice"
+    floor: Rate = Rate(0)
+    tariff: int = 250_000  # micro-dollars per kWh
+    idle_after_s: int = 300
+    temperature_limit: int = 83
+    vram_reserve_mb: int = 512
+    pause_on_battery: bool = True
+    payout_address: str = ""  # "" = this machine's own wallet
+    autostart: bool = False
+    notifications: bool = True
+    schedule: Schedule = Schedule()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting as people meet it."""
+
+    name: str
+    meaning: str
+    least: int = 0
+    most: int = 0
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("network", "Which market to share on; 'practice' runs wholly on this machine with test money."),
+    Setting("floor", "What you want to keep per GPU-hour after electricity.", 0, 1_000_000_000),
+    Setting("tariff", "What you pay for a kWh of electricity.", 0, 10_000_000),
+    Setting("idle_after_s", "How long without a key or mouse counts as away.", 30, 86_400),
+    Setting("temperature_limit", "Give the GPU back above this temperature.", 40, 110),
+    Setting("vram_reserve_mb", "GPU memory always left for you.", 0, 1_000_000),
+    Setting("pause_on_battery", "Share on mains power only."),
+    Setting("payout_address", "Where payouts go; empty is the wallet on this machine."),
+    Setting("autostart", "Start Sublet when you log in."),
+    Setting("notifications", "Tell me when the GPU comes back and when money arrives."),
+    Setting("schedule", "Half hours of the week in which to share."),
+)
+
+_BY_NAME = {setting.name: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A value that was not taken, and why."""
+
+    name: str
+    reason: str
+
+
+def change(settings: Settings, name: str, value: Value) -> Settings | Refused:
+    """The settings with one value changed, or why not."""
+    declared = _BY_NAME.get(name)
+    if declared is None:
+        return Refused(name, "there is no such setting")
+    if name == "schedule":
+        return _change_schedule(settings, value)
+    if name == "payout_address" and value and not _is_address(value):
+        return Refused(name, "an address is 0x and 40 hexadecimal digits")
+    wanted = type(getattr(settings, name))
+    if type(value) is not wanted:
+        return Refused(name, f"this is a {wanted.__name__}, not a {type(value).__name__}")
+    if wanted is int and isinstance(value, int) and not declared.least <= value <= declared.most:
+        return Refused(name, f"this lies between {declared.least} and {declared.most}")
+    return _with(settings, name, value)
+
+
+def _change_schedule(settings: Settings, value: Value) -> Settings | Refused:
+    try:
+        return replace(settings, schedule=Schedule(str(value)))
+    except ValueError as error:
+        return Refused("schedule", str(error))
+
+
+def _with(settings: Settings, name: str, value: Value) -> Settings:
+    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
+    return Settings(**(values | {name: value}))
+
+
+def _is_address(value: Value) -> bool:
+    text = str(value)
+    return len(text) == 42 and text.startswith("0x") and all(letter in "0123456789abcdefABCDEF" for letter in text[2:])

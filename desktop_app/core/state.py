@@ -1,0 +1,290 @@
+"""The whole truth, as one frozen tree.
+
+Only `update` makes a new one; the engine saves and publishes it; every screen draws it. Times are aware UTC; what is not
+known is None. The tree holds no secret.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from desktop_app.core.cashout import CashOut
+from desktop_app.core.gpu import Device, Reading, Tier
+from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.receipts import SignedReceipt
+from desktop_app.core.schedule import Zone
+from desktop_app.core.settings import Settings
+from desktop_app.core.task import Task
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Reason(StrEnum):
+    """Why the GPU is, or is not, shared. The first group are levels of readiness, the second gives a running task back."""
+
+    WORKING = "working"
+    WAITING_FOR_TASK = "waiting_for_task"
+    STARTING_UP = "starting_up"
+    NO_GPU = "no_gpu"
+    NO_RUNTIME = "no_runtime"
+    SANDBOX_TESTING = "sandbox_testing"
+    SANDBOX_NOT_READY = "sandbox_not_ready"
+    DISK_FULL = "disk_full"
+    WALLET_LOCKED = "wallet_locked"
+    MARKET_OFFLINE = "market_offline"
+    REGISTERING = "registering"
+    PRICE_BELOW_FLOOR = "price_below_floor"
+    FINISHING = "finishing"
+    COOLING_DOWN = "cooling_down"
+    WRONG_NETWORK = "wrong_network"  # a practice device on a live network
+
+    SHARING_OFF = "sharing_off"
+    SNOOZED = "snoozed"
+    SCHEDULE = "schedule"
+    OWNER_PRESENT = "owner_present"
+    PRESENCE_UNKNOWN = "presence_unknown"
+    FULL_SCREEN = "full_screen"
+    FOREIGN_USE = "foreign_use"
+    ON_BATTERY = "on_battery"
+    TOO_HOT = "too_hot"
+    VRAM_RESERVE = "vram_reserve"
+    GPU_LOST = "gpu_lost"
+    QUITTING = "quitting"
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """One reason, and the instant at which it will change by itself, if one is known. `detail` is a figure or name to show."""
+
+    reason: Reason
+    until: datetime | None = None
+    detail: str = ""
+
+
+class Level(StrEnum):
+    """How well a task is shut in. Promise 4 is claimed for ISOLATED only."""
+
+    ISOLATED = "isolated"
+    CONTAINED = "contained"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One probe of the isolation self-test: its name, whether it held, and what was seen."""
+
+    name: str
+    held: bool
+    seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether this machine could run a task. None: not tested yet."""
+
+    level: Level | None = None
+    checks: tuple[Check, ...] = ()
+    fix: str = ""  # the exact command or setting that would help
+    runtime: bool | None = None  # torch is there
+    disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What the owner last said."""
+
+    on: bool = False
+    snoozed_until: datetime | None = None
+    finishing: bool = False  # no new task after this one
+    quitting: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Signs of the owner. None: this system does not say."""
+
+    idle_s: float | None = None
+    locked: bool | None = None
+    full_screen: bool | None = None
+    on_battery: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The device that is rented, its newest reading, and its number on chain."""
+
+    device: Device | None = None
+    reading: Reading = field(default_factory=Reading)
+    tier: Tier | None = None
+    chain_id: int | None = None  # token id in GpuRegistry; None until registered
+    lost: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """The market as last heard."""
+
+    connected: bool = False
+    rate: Rate | None = None
+    epoch: int = 0
+    fee_bps: int = 10
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cooldown:
+    """After a rule took the GPU back: no new task until `until`; the pause grows with `times`."""
+
+    until: datetime = EPOCH
+    times: int = 0
+
+
+class Paid(StrEnum):
+    """How far the money for one task is."""
+
+    PENDING = "pending"  # delivered, not yet verified
+    EARNED = "earned"  # a voucher is held and was checked against the escrow
+    PAID = "paid"  # on chain
+    REJECTED = "rejected"
+    HANDED_BACK = "handed_back"  # paid once whoever goes on finishes it
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One segment of a task that this machine ran. `amount` is net of the market's fee."""
+
+    task_id: str
+    job_id: str
+    kind: str
+    started: float
+    ended: float
+    first_step: int
+    last_step: int
+    units: Units
+    rate: Rate
+    amount: MicroUsd
+    paid: Paid
+    transaction: str = ""
+    reason: str = ""
+    metrics: tuple[tuple[str, float], ...] = ()
+    voucher_units: int = 0  # the cumulative voucher that covers it
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccount:
+    """What one job owes this GPU: cumulative units vouched for, cumulative units paid, and the terms frozen at open."""
+
+    job_id: str
+    rate: Rate
+    fee_bps: int
+    vouched: Units = Units(0)
+    redeemed: Units = Units(0)
+    root: str = ""
+    signature: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payout:
+    """Money that arrived on chain for this GPU's work."""
+
+    job_id: str
+    amount: MicroUsd
+    transaction: str
+    block: int
+    time: int  # unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Wallet:
+    """The owner's money. `address` is where payouts go; `balance` what the chain says it holds."""
+
+    ready: bool = False
+    address: str = ""
+    operator: str = ""
+    needs_passphrase: bool = False
+    balance: MicroUsd | None = None
+    paid: MicroUsd = MicroUsd(0)
+    by_day: tuple[tuple[str, int], ...] = ()  # (ISO local date, micro-dollars paid that day), newest last
+    payouts: tuple[Payout, ...] = ()  # newest first
+    block: int = 0  # events up to here are counted
+    chain_ok: bool = False
+
+
+class Trigger(StrEnum):
+    """What took the GPU back."""
+
+    CLICK = "click"
+    SNOOZE = "snooze"
+    SCHEDULE = "schedule"
+    PRESENCE = "presence"
+    FULL_SCREEN = "full_screen"
+    FOREIGN_USE = "foreign_use"
+    BATTERY = "battery"
+    HEAT = "heat"
+    VRAM = "vram"
+    GPU_LOST = "gpu_lost"
+    QUIT = "quit"
+
+
+OWNER_DEADLINE_MS = 200
+SCHEDULE_DEADLINE_MS = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBackRecord:
+    """One give-back, as measured by the supervisor: milliseconds from the trigger. `vram_free_ms` is None where no VRAM exists."""
+
+    task_id: str
+    trigger: Trigger
+    at: float  # unix seconds
+    stopped_ms: float
+    vram_free_ms: float | None
+    steps_lost: int
+    committed: bool  # the worker answered the gate before the deadline
+
+
+class NoticeKind(StrEnum):
+    """Things the owner should know once."""
+
+    SETTINGS_DAMAGED = "settings_damaged"
+    DATABASE_DAMAGED = "database_damaged"
+    DISK_FULL = "disk_full"
+    TASK_REFUSED = "task_refused"
+    TASK_FAILED = "task_failed"
+    RESULT_REJECTED = "result_rejected"
+    SETTING_REFUSED = "setting_refused"
+    TROUBLE = "trouble"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something to tell the owner; `detail` names the file, task or reason."""
+
+    kind: NoticeKind
+    at: datetime
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything. `now` and `zone` are the clock's last word."""
+
+    now: datetime = EPOCH
+    zone: Zone = field(default_factory=Zone)
+    settings: Settings = field(default_factory=Settings)
+    sharing: Sharing = field(default_factory=Sharing)
+    gpu: Gpu = field(default_factory=Gpu)
+    presence: Presence = field(default_factory=Presence)
+    readiness: Readiness = field(default_factory=Readiness)
+    market: Market = field(default_factory=Market)
+    cooldown: Cooldown = field(default_factory=Cooldown)
+    why: Why = Why(Reason.STARTING_UP)
+    offered: bool = False
+    task: Task | None = None
+    outbox: tuple[SignedReceipt, ...] = ()  # receipts the market has not confirmed
+    wallet: Wallet = field(default_factory=Wallet)
+    accounts: tuple[JobAccount, ...] = ()
+    cash_out: CashOut | None = None
+    history: tuple[TaskRecord, ...] = ()  # newest first
+    give_backs: tuple[GiveBackRecord, ...] = ()  # newest first
+    notices: tuple[Notice, ...] = ()
