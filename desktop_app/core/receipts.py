@@ -10,6 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from desktop_app.core.money import Units
+from desktop_app.core.task import Blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,12 @@ def canonical(receipt: Receipt) -> bytes:
 def digest(receipt: Receipt) -> str:
     """Hex sha256 of the canonical bytes."""
     return hashlib.sha256(canonical(receipt)).hexdigest()
+
+
+def result_sha256(blobs: tuple[Blob, ...]) -> str:
+    """Hex sha256 of the canonical list of a task's result blobs: JSON objects in the order of their roles, sorted keys, no spaces."""
+    listed = [asdict(blob) for blob in sorted(blobs, key=lambda blob: (blob.role, blob.sha256))]
+    return hashlib.sha256(json.dumps(listed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def root(digests: tuple[str, ...]) -> str:

@@ -8,6 +8,7 @@ the market adapter and the screens read them.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Rate, Units
 
 
@@ -52,6 +53,7 @@ class Manifest:
     job_id: str  # 0x…, the escrow job that pays
     renter: str  # 0x…, who signed it
     kind: str  # "train.classifier/1"
+    tier: Tier  # the class of GPU the units are counted for
     inputs: tuple[Blob, ...]
     params: tuple[tuple[str, int | float | str], ...]
     seed: int
