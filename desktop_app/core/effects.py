@@ -23,6 +23,11 @@ class GiveBack:
 
 
 @dataclass(frozen=True, slots=True)
+class TestSandbox:
+    """Find out whether a worker can run here, and how well it is shut in."""
+
+
+@dataclass(frozen=True, slots=True)
 class OfferGpu:
     """Begin asking the market for tasks of this tier, at rates of `floor` and above."""
 
@@ -114,7 +119,10 @@ class ForgetTask:
 
 @dataclass(frozen=True, slots=True)
 class QuoteCashOut:
+    """Redeem what `accounts` are owed, then ask the relayer what the cash-out costs."""
+
     cash_out: CashOut
+    accounts: tuple[JobAccount, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +143,12 @@ class WatchCashOut:
 
 
 @dataclass(frozen=True, slots=True)
-class RedeemVoucher:
-    """Ask the keeper to redeem what is earned, before a cash-out."""
-
-    account: JobAccount
-
-
-@dataclass(frozen=True, slots=True)
-class Notify:
-    """Tell the owner: `what` names the sentence, `detail` fills it."""
-
-    what: str
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Quit:
     """Everything is given back and saved: leave."""
 
 
 Effect = (
-    GiveBack | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
+    GiveBack | TestSandbox | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
     | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
-    | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | RedeemVoucher | Notify | Quit
+    | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
 )

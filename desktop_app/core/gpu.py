@@ -32,7 +32,10 @@ _FLOORS = ((40_000, Tier.DATACENTRE), (22_000, Tier.LARGE), (11_000, Tier.MEDIUM
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """One rentable device. `uuid` is the driver's; `memory_mb` is VRAM (or RAM for the practice device); `board_watts` the tier's board power."""
+    """One rentable device.
+
+    `uuid` is the driver's, `memory_mb` its VRAM (RAM for the practice device), `board_watts` the tier's board power.
+    """
 
     kind: DeviceKind
     uuid: str

@@ -71,7 +71,7 @@ def change(settings: Settings, name: str, value: Value) -> Settings | Refused:
         return Refused(name, "there is no such setting")
     if name == "schedule":
         return _change_schedule(settings, value)
-    if name == "payout_address" and value and not _is_address(value):
+    if name == "payout_address" and value and not is_address(value):
         return Refused(name, "an address is 0x and 40 hexadecimal digits")
     wanted = type(getattr(settings, name))
     if type(value) is not wanted:
@@ -93,6 +93,7 @@ def _with(settings: Settings, name: str, value: Value) -> Settings:
     return Settings(**(values | {name: value}))
 
 
-def _is_address(value: Value) -> bool:
+def is_address(value: Value) -> bool:
+    """Whether this is spelt like an EVM address; its checksum (EIP-55) is the keys adapter's to check."""
     text = str(value)
     return len(text) == 42 and text.startswith("0x") and all(letter in "0123456789abcdefABCDEF" for letter in text[2:])

@@ -87,6 +87,7 @@ class Readiness:
     fix: str = ""  # the exact command or setting that would help
     runtime: bool | None = None  # torch is there
     disk_full: bool = False
+    testing: bool = False  # the self-test is under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,7 @@ class Sharing:
     snoozed_until: datetime | None = None
     finishing: bool = False  # no new task after this one
     quitting: bool = False
+    quit_by: datetime | None = None  # leave at this instant even if the market has not confirmed
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Gpu:
     reading: Reading = field(default_factory=Reading)
     tier: Tier | None = None
     chain_id: int | None = None  # token id in GpuRegistry; None until registered
+    asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
 
 
@@ -224,6 +227,7 @@ class Trigger(StrEnum):
     VRAM = "vram"
     GPU_LOST = "gpu_lost"
     QUIT = "quit"
+    LEASE_LOST = "lease_lost"
 
 
 OWNER_DEADLINE_MS = 200
@@ -279,7 +283,7 @@ class State:
     market: Market = field(default_factory=Market)
     cooldown: Cooldown = field(default_factory=Cooldown)
     why: Why = Why(Reason.STARTING_UP)
-    offered: bool = False
+    offered: Rate | None = None  # the floor this GPU is offered at; None: not offered
     task: Task | None = None
     outbox: tuple[SignedReceipt, ...] = ()  # receipts the market has not confirmed
     wallet: Wallet = field(default_factory=Wallet)

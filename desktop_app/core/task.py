@@ -16,10 +16,12 @@ class Phase(StrEnum):
     """Where a task stands. A task lives here only while this machine holds its lease."""
 
     FETCHING = "fetching"  # its blobs are on the way
+    READY = "ready"  # its blobs are here; the sandbox is not, or not yet
     STARTING = "starting"  # sandbox and worker are being started
     RUNNING = "running"
     RETURNING = "returning"  # the GPU is being taken back
     HANDING_BACK = "handing_back"  # the GPU is free; the checkpoint goes back to the market
+    DROPPING = "dropping"  # the lease is lost; the GPU is being taken back, nothing is owed
     DELIVERING = "delivering"  # finished; result and receipt are on the way to the market
 
 

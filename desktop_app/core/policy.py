@@ -1,0 +1,150 @@
+"""Whether the GPU is shared right now, and the one reason why not.
+
+Rules are levels, not edges: the answer is worked out from the state as it is, so that it is right after a sleep, a missed
+tick or a clock jump. Reasons are asked in the order in which an owner would want to hear them. Called by update after
+every message.
+"""
+
+from dataclasses import dataclass
+
+from desktop_app.core.gpu import DeviceKind
+from desktop_app.core.pricing import cost_per_hour, covers
+from desktop_app.core.schedule import Cell, cell_at, next_change
+from desktop_app.core.state import Level, Reason, State, Trigger, Why
+
+COOLER_BY = 8  # degrees below the limit before a hot GPU is shared again
+
+
+@dataclass(frozen=True, slots=True)
+class Yes:
+    """Share."""
+
+
+@dataclass(frozen=True, slots=True)
+class No:
+    """Do not take a new task. With a trigger, give back the running one too."""
+
+    why: Why
+    trigger: Trigger | None = None
+
+
+Verdict = Yes | No
+
+
+def decide(state: State) -> Verdict:
+    """The verdict for this instant."""
+    return owner_wants_gpu(state) or not_ready(state) or Yes()
+
+
+def owner_wants_gpu(state: State) -> No | None:
+    """Why a running task must stop now, if it must."""
+    return _owner_said(state) or _machine_needs(state) or _schedule_says(state)
+
+
+def not_ready(state: State) -> No | None:
+    """Why no new task can begin, if none can."""
+    return _device_missing(state) or _house_not_ready(state) or _market_not_ready(state) or _not_worth_it(state)
+
+
+def watts(state: State) -> int:
+    """The power the work draws: the live figure while it runs, else the tier's board power."""
+    if state.task is not None and state.gpu.reading.watts is not None:
+        return state.gpu.reading.watts
+    return state.gpu.device.board_watts if state.gpu.device else 0
+
+
+def _owner_said(state: State) -> No | None:
+    if state.sharing.quitting:
+        return No(Why(Reason.QUITTING), Trigger.QUIT)
+    if not state.sharing.on:
+        return No(Why(Reason.SHARING_OFF), Trigger.CLICK)
+    until = state.sharing.snoozed_until
+    if until is not None and until > state.now:
+        return No(Why(Reason.SNOOZED, until), Trigger.SNOOZE)
+    return None
+
+
+def _machine_needs(state: State) -> No | None:
+    if state.gpu.lost:
+        return No(Why(Reason.GPU_LOST), Trigger.GPU_LOST)
+    if state.presence.on_battery and state.settings.pause_on_battery:
+        return No(Why(Reason.ON_BATTERY), Trigger.BATTERY)
+    heat = state.gpu.reading.temperature
+    if heat is not None and heat >= _heat_limit(state):
+        return No(Why(Reason.TOO_HOT, detail=str(heat)), Trigger.HEAT)
+    if state.presence.full_screen:
+        return No(Why(Reason.FULL_SCREEN), Trigger.FULL_SCREEN)
+    if _vram_short(state):
+        return No(Why(Reason.VRAM_RESERVE), Trigger.VRAM)
+    return None
+
+
+def _heat_limit(state: State) -> int:
+    limit = state.settings.temperature_limit
+    return limit - COOLER_BY if state.why.reason is Reason.TOO_HOT else limit
+
+
+def _vram_short(state: State) -> bool:
+    device, used = state.gpu.device, state.gpu.reading.memory_used_mb
+    if device is None or device.kind is DeviceKind.PRACTICE or used is None:
+        return False
+    return device.memory_mb - used < state.settings.vram_reserve_mb
+
+
+def _schedule_says(state: State) -> No | None:
+    schedule = state.settings.schedule
+    cell = cell_at(schedule, state.now, state.zone)
+    if cell is Cell.OFF:
+        return No(Why(Reason.SCHEDULE, next_change(schedule, state.now, state.zone)), Trigger.SCHEDULE)
+    if cell is Cell.ALWAYS or state.presence.locked:
+        return None
+    until = next_change(schedule, state.now, state.zone)
+    if state.presence.idle_s is None:
+        return No(Why(Reason.PRESENCE_UNKNOWN, until), Trigger.PRESENCE)
+    if state.presence.idle_s < state.settings.idle_after_s:
+        return No(Why(Reason.OWNER_PRESENT, until), Trigger.PRESENCE)
+    return None
+
+
+def _device_missing(state: State) -> No | None:
+    if state.gpu.device is None or state.gpu.tier is None:
+        return No(Why(Reason.NO_GPU))
+    if state.gpu.device.kind is DeviceKind.PRACTICE and state.settings.network != "practice":
+        return No(Why(Reason.WRONG_NETWORK))
+    return None
+
+
+def _house_not_ready(state: State) -> No | None:
+    ready = state.readiness
+    if ready.level is None or ready.runtime is None:
+        return No(Why(Reason.SANDBOX_TESTING))
+    if not ready.runtime:
+        return No(Why(Reason.NO_RUNTIME))
+    if ready.level is not Level.ISOLATED:
+        return No(Why(Reason.SANDBOX_NOT_READY, detail=ready.fix))
+    if ready.disk_full:
+        return No(Why(Reason.DISK_FULL))
+    return None
+
+
+def _market_not_ready(state: State) -> No | None:
+    if not state.wallet.ready:
+        return No(Why(Reason.WALLET_LOCKED))
+    if not state.market.connected or state.market.rate is None:
+        return No(Why(Reason.MARKET_OFFLINE, detail=state.market.trouble))
+    if state.gpu.chain_id is None:
+        return No(Why(Reason.REGISTERING))
+    return None
+
+
+def _not_worth_it(state: State) -> No | None:
+    if state.sharing.finishing:
+        return No(Why(Reason.FINISHING))
+    if state.cooldown.until > state.now:
+        return No(Why(Reason.COOLING_DOWN, state.cooldown.until))
+    rate, settings = state.market.rate or 0, state.settings
+    if not covers(rate, watts(state), settings.tariff, settings.floor):
+        needed = cost_per_hour(watts(state), settings.tariff) + settings.floor
+        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(needed)))
+    return None
+

@@ -1,0 +1,68 @@
+"""What the owner says: sharing on and off, snooze, finish, settings, quit. Called by `update`."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import assert_never
+
+from desktop_app.core import messages as m
+from desktop_app.core.effects import Effect
+from desktop_app.core.settings import Refused, change
+from desktop_app.core.state import Cooldown, Notice, NoticeKind, Sharing, State
+
+NOTICES_KEPT = 10
+PATIENCE_AT_QUIT = timedelta(seconds=5)
+
+OwnerWord = (
+    m.OwnerTurnedSharing | m.OwnerSnoozed | m.OwnerAskedFinish | m.OwnerChangedSettings
+    | m.OwnerDismissedNotices | m.OwnerQuit
+)
+
+
+def hear(state: State, message: OwnerWord) -> tuple[State, tuple[Effect, ...]]:
+    """The state after the owner's word; what follows from it is settled by the policy."""
+    match message:
+        case m.OwnerTurnedSharing(on):
+            return _turn(state, on), ()
+        case m.OwnerSnoozed(until):
+            return replace(state, sharing=replace(state.sharing, snoozed_until=until)), ()
+        case m.OwnerAskedFinish():
+            return _finish(state), ()
+        case m.OwnerChangedSettings(changes):
+            return _change(state, changes), ()
+        case m.OwnerDismissedNotices():
+            return replace(state, notices=()), ()
+        case m.OwnerQuit():
+            quitting = replace(state.sharing, quitting=True, quit_by=state.sharing.quit_by or state.now + PATIENCE_AT_QUIT)
+            return replace(state, sharing=quitting), ()
+        case _:
+            assert_never(message)
+
+
+def notice(state: State, kind: NoticeKind, detail: str) -> State:
+    """The state with one more thing to tell the owner; the same words are not said twice in a row."""
+    if any(known.kind is kind and known.detail == detail for known in state.notices):
+        return state
+    return replace(state, notices=(Notice(kind, state.now, detail), *state.notices)[:NOTICES_KEPT])
+
+
+def _turn(state: State, on: bool) -> State:
+    # The owner's own word ends a snooze and a cool-down: neither may stand in the way of a click.
+    # With a click on a machine already sharing, a snooze ends too.
+    sharing = Sharing(on=on, quitting=state.sharing.quitting, quit_by=state.sharing.quit_by)
+    return replace(state, sharing=sharing, cooldown=Cooldown())
+
+
+def _finish(state: State) -> State:
+    if state.task is None:
+        return replace(state, sharing=replace(state.sharing, on=False))
+    return replace(state, sharing=replace(state.sharing, finishing=True))
+
+
+def _change(state: State, changes: tuple[tuple[str, bool | int | str], ...]) -> State:
+    for name, value in changes:
+        outcome = change(state.settings, name, value)
+        if isinstance(outcome, Refused):
+            state = notice(state, NoticeKind.SETTING_REFUSED, f"{outcome.name}: {outcome.reason}")
+        else:
+            state = replace(state, settings=outcome)
+    return state

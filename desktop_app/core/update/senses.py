@@ -1,0 +1,109 @@
+"""What the machine and the market's weather say: clock, GPU, presence, sandbox, disk, wallet, connection. Called by `update`."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from desktop_app.core import messages as m
+from desktop_app.core.effects import Effect
+from desktop_app.core.gpu import Reading, tier_of
+from desktop_app.core.state import Gpu, Market, NoticeKind, Presence, Readiness, Reason, State, Why
+from desktop_app.core.update.money import resume_cash_out
+from desktop_app.core.update.owner import notice
+from desktop_app.core.update.work import resume_task
+
+Sense = (
+    m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
+    | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletOpened
+    | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
+)
+_MarketWord = m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
+_GpuWord = m.GpuFound | m.GpuMeasured | m.GpuWentMissing
+
+
+def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
+    """The state after a measurement; `AgentStarted` also asks again for everything the saved state owes."""
+    match message:
+        case m.AgentStarted(now, zone):
+            return _start(replace(state, now=now, zone=zone))
+        case m.ClockTicked(now, zone):
+            return _tick(replace(state, now=now, zone=zone)), ()
+        case m.TroubleArose(kind, detail):
+            return notice(state, kind, detail), ()
+        case m.GpuFound() | m.GpuMeasured() | m.GpuWentMissing():
+            return _gpu(state, message), ()
+        case m.PresenceSensed(presence):
+            return replace(state, presence=presence), ()
+        case m.SandboxTested(level, checks, fix):
+            readiness = replace(state.readiness, level=level, checks=checks, fix=fix, testing=False)
+            return replace(state, readiness=readiness), ()
+        case m.RuntimeFound(present):
+            return replace(state, readiness=replace(state.readiness, runtime=present)), ()
+        case m.DiskFilled(full):
+            state = replace(state, readiness=replace(state.readiness, disk_full=full))
+            return (notice(state, NoticeKind.DISK_FULL, "") if full else state), ()
+        case m.WalletOpened(address, operator, needs_passphrase):
+            wallet = replace(state.wallet, ready=True, address=address, operator=operator, needs_passphrase=needs_passphrase)
+            return replace(state, wallet=wallet), ()
+        case m.MarketConnected() | m.MarketLost() | m.MarketPriced() | m.MarketRegisteredGpu():
+            return _market(state, message), ()
+        case _:
+            assert_never(message)
+
+
+def _start(state: State) -> tuple[State, tuple[Effect, ...]]:
+    state = replace(
+        state,
+        gpu=Gpu(chain_id=state.gpu.chain_id),
+        presence=Presence(),
+        readiness=Readiness(),
+        market=Market(),
+        offered=None,
+        why=Why(Reason.STARTING_UP),
+        sharing=replace(state.sharing, quitting=False, quit_by=None),
+        wallet=replace(state.wallet, ready=False, chain_ok=False),
+    )
+    state, work = resume_task(state)
+    state, money = resume_cash_out(state)
+    return state, (*work, *money)
+
+
+def _tick(state: State) -> State:
+    snooze = state.sharing.snoozed_until
+    if snooze is not None and snooze <= state.now:
+        return replace(state, sharing=replace(state.sharing, snoozed_until=None))
+    return state
+
+
+def _gpu(state: State, message: _GpuWord) -> State:
+    gpu = state.gpu
+    match message:
+        case m.GpuFound(device):
+            return replace(state, gpu=replace(gpu, device=device, tier=tier_of(device), lost=False))
+        case m.GpuMeasured(uuid, reading):
+            if gpu.device is None or gpu.device.uuid != uuid:
+                return state
+            return replace(state, gpu=replace(gpu, reading=reading, lost=False))
+        case m.GpuWentMissing(uuid):
+            if gpu.device is None or gpu.device.uuid != uuid:
+                return state
+            return replace(state, gpu=replace(gpu, reading=Reading(), lost=True))
+        case _:
+            assert_never(message)
+
+
+def _market(state: State, message: _MarketWord) -> State:
+    match message:
+        case m.MarketConnected(fee_bps):
+            gpu = replace(state.gpu, asked=None)
+            return replace(state, gpu=gpu, market=replace(state.market, connected=True, fee_bps=fee_bps, trouble=""))
+        case m.MarketLost(detail):
+            # The offer dies with the connection; a running task goes on, its lease is kept as long as the market waits.
+            return replace(state, offered=None, market=replace(state.market, connected=False, trouble=detail))
+        case m.MarketPriced(rate, epoch):
+            return replace(state, market=replace(state.market, rate=rate, epoch=epoch))
+        case m.MarketRegisteredGpu(uuid, chain_id):
+            if state.gpu.device is None or state.gpu.device.uuid != uuid:
+                return state
+            return replace(state, gpu=replace(state.gpu, chain_id=chain_id))
+        case _:
+            assert_never(message)
