@@ -78,7 +78,7 @@ def durable(state: State) -> State:
     wallet = state.wallet
     return State(
         settings=state.settings,
-        sharing=replace(state.sharing, quitting=False),
+        sharing=replace(state.sharing, quitting=False, quit_by=None),
         gpu=Gpu(reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id),
         cooldown=state.cooldown,
         task=None if state.task is None else replace(state.task, progress=None),

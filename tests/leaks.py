@@ -1,0 +1,119 @@
+"""Finds what a test left running: processes (also orphans, which no longer are our children), threads, open files.
+
+Used by the autouse fixture. A leak that is there for a reason is named here with the reason, nowhere else.
+"""
+
+import gc
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+GRACE_S = 3.0
+
+ALLOWED_THREADS = {
+    "asyncio_": "asyncio's executor threads end with their loop, a moment after the test",
+    "ThreadPoolExecutor": "idle pool threads end when their pool is collected",
+    "execnet": "pytest-xdist's own channel",
+}
+ALLOWED_FILES = {
+    "/dev/null": "kept open by libraries that quieten a child",
+    "/dev/urandom": "opened once by a library and kept",
+    "anon_inode:[io_uring]": "opened once by a library and kept",
+}
+
+
+class Leak(AssertionError):
+    """Something outlived its test."""
+
+
+@contextmanager
+def leak_check(marker: str) -> Iterator[None]:
+    """Fail if anything new is still there a grace period after the block."""
+    before = {name: set(look(marker)) for name, look in _LOOKS.items()}
+    yield
+    end = time.monotonic() + GRACE_S
+    left = _left(before, marker)
+    while left and time.monotonic() < end:
+        gc.collect()
+        time.sleep(0.05)
+        left = _left(before, marker)
+    if left:
+        _end_processes(marker, before["process"])
+        raise Leak("; ".join(left))
+
+
+def _left(before: dict[str, set[str]], marker: str) -> list[str]:
+    return [f"{name} left behind: {one}" for name, look in _LOOKS.items() for one in look(marker) if one not in before[name]]
+
+
+def _processes(marker: str) -> list[str]:
+    return [f"{process.pid} {_command(process)}" for process in _ours(marker)]
+
+
+def _ours(marker: str) -> list[psutil.Process]:
+    """Our living descendants, and whoever inherited the marker from one of them."""
+    children = {child.pid for child in psutil.Process().children(recursive=True)}
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and (process.pid in children or _inherited(process, marker)) and _alive(process)
+    ]
+
+
+def _inherited(process: psutil.Process, marker: str) -> bool:
+    try:
+        return process.environ().get("SUBLET_TEST_RUN") == marker
+    except (psutil.Error, OSError):
+        return False
+
+
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _command(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:200]
+    except psutil.Error:
+        return "?"
+
+
+def _end_processes(marker: str, before: set[str]) -> None:
+    """So that one careless test does not spoil the others."""
+    for process in _ours(marker):
+        if f"{process.pid} {_command(process)}" not in before:
+            process.kill()
+
+
+def _threads(_marker: str) -> list[str]:
+    return [
+        f"{thread.name} ({thread.ident})"
+        for thread in threading.enumerate()
+        if thread is not threading.main_thread() and not any(thread.name.startswith(name) for name in ALLOWED_THREADS)
+    ]
+
+
+def _files(_marker: str) -> list[str]:
+    if sys.platform != "linux":
+        return []
+    found = []
+    for link in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(link.readlink())
+        except OSError:
+            continue  # the one that listed the folder
+        if target not in ALLOWED_FILES:
+            found.append(f"fd {link.name} -> {target}")
+    return found
+
+
+_LOOKS: dict[str, Callable[[str], list[str]]] = {"process": _processes, "thread": _threads, "file": _files}
