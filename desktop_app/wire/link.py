@@ -8,7 +8,6 @@ straight to the keys adapter, and never becomes a message, so it never reaches t
 
 import struct
 from dataclasses import dataclass
-from typing import get_args
 
 import msgspec
 
@@ -20,7 +19,6 @@ VERSION = 1
 MAX_FRAME = 1 << 20
 MAX_FROM_GUEST = 1 << 16
 _LENGTH = struct.Struct(">I")
-_OWNER_MESSAGES = get_args(OwnerMessage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +145,7 @@ def _parse(body: bytes) -> Frame:
             case "hello":
                 return Hello(envelope.version, envelope.pid)
             case "post":
-                return Post(_owner_message(bytes(envelope.message)))
+                return Post(codec.decode_owner_message(bytes(envelope.message)))
             case "secret":
                 return Secret(envelope.purpose, envelope.secret)
             case "snapshot":
@@ -158,9 +156,3 @@ def _parse(body: bytes) -> Frame:
         raise BrokenFrame("a frame could not be read") from error
     raise BrokenFrame("a frame of an unknown kind")
 
-
-def _owner_message(raw: bytes) -> OwnerMessage:
-    message = codec.decode_message(raw)
-    if not isinstance(message, _OWNER_MESSAGES):
-        raise BrokenFrame("only an owner's messages may be posted")
-    return message  # type: ignore[return-value]  # narrowed at run time by the union's members
