@@ -8,20 +8,21 @@ command line.
 import json
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 from desktop_app.core.cashout import CashOut, Stage, arrives
 from desktop_app.core.money import DOLLAR, MicroUsd, Rate
-from desktop_app.core.schedule import Cell, Zone, local, local_date
+from desktop_app.core.schedule import Cell, Schedule, Zone, local, local_date, next_change
 from desktop_app.core.state import GiveBackRecord, Notice, Paid, Reason, State, Trigger
 from desktop_app.core.task import Phase
 
 _TRANSLATIONS = Path(__file__).resolve().parents[2] / "resources" / "translations"
 _MOST_TYPED = 30
 _MOST_DETAIL = 200
+_QUARTER_S = 900
 
 
 @cache
@@ -48,19 +49,28 @@ def plain(detail: str) -> str:
 def why(state: State) -> str:
     """The one sentence: why the GPU is or is not shared, and when that changes next."""
     reason, until, detail = state.why.reason, state.why.until, state.why.detail
-    known = words()
-    parts = [f"why.{reason}"]
-    if until is not None and f"{parts[0]}.until" in known:
-        parts.append("until")
-    elif detail and f"{parts[0]}.detail" in known:
-        parts.append("detail")
+    if until is None and reason in (Reason.WORKING, Reason.WAITING_FOR_TASK):
+        until = schedule_change(state)
+    more = {"finishing": state.sharing.finishing, "until": until is not None, "detail": bool(detail)}
+    key = next((f"why.{reason}.{part}" for part, holds in more.items() if holds and f"why.{reason}.{part}" in words()), f"why.{reason}")
     return say(
-        ".".join(parts),
+        key,
         until=at(until, state.now, state.zone) if until else "",
         detail=rate(Rate(int(detail))) if reason is Reason.PRICE_BELOW_FLOOR and detail.isdigit() else plain(detail),
         rate=rate(state.market.rate) if state.market.rate is not None else say("home.rate.none"),
         idle=duration(state.settings.idle_after_s),
     )
+
+
+def schedule_change(state: State) -> datetime | None:
+    """When the schedule's cell changes next. Screens ask at every snapshot, so each quarter of an hour is worked out once."""
+    quarter = int(state.now.timestamp()) // _QUARTER_S * _QUARTER_S
+    return _schedule_change(state.settings.schedule, quarter, state.zone)
+
+
+@lru_cache(maxsize=4)
+def _schedule_change(schedule: Schedule, quarter: int, zone: Zone) -> datetime | None:
+    return next_change(schedule, datetime.fromtimestamp(quarter, UTC), zone)
 
 
 def kind(name: str) -> str:

@@ -1,0 +1,250 @@
+"""Figuree in, what to show out: pure functions without Qt, so that every word and figure on screen can be tested.
+
+Called by the shell for the tray and by the window for Home and Schedule; the wallet's views are in `present_money`.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from desktop_app.core.gpu import DeviceKind
+from desktop_app.core.money import net
+from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, cell_at, local
+from desktop_app.core.state import Reason, Figuree
+from desktop_app.core.task import Phase, Task, segment_units
+from desktop_app.ui.present_money import Figure, earned_today, pending
+from desktop_app.wire import phrases
+from desktop_app.wire.phrases import say
+
+
+class Silence(StrEnum):
+    """There is no state to show, and why."""
+
+    STARTING = "starting"
+    LOST = "lost"
+    OTHER_VERSION = "other_version"
+
+
+Heard = Figuree | Silence
+"""What the bridge last heard from the engine."""
+
+
+class Look(StrEnum):
+    """The five faces of the tray icon; each has a shape of its own."""
+
+    OFF = "off"
+    WAITING = "waiting"
+    WORKING = "working"
+    PAUSED = "paused"
+    PROBLEM = "problem"
+
+
+_LOOKS: dict[Reason, Look] = {
+    Reason.SHARING_OFF: Look.OFF,
+    Reason.QUITTING: Look.OFF,
+    Reason.WORKING: Look.WORKING,
+    Reason.WAITING_FOR_TASK: Look.WAITING,
+    Reason.STARTING_UP: Look.WAITING,
+    Reason.SANDBOX_TESTING: Look.WAITING,
+    Reason.REGISTERING: Look.WAITING,
+    Reason.NO_GPU: Look.PROBLEM,
+    Reason.NO_RUNTIME: Look.PROBLEM,
+    Reason.SANDBOX_NOT_READY: Look.PROBLEM,
+    Reason.DISK_FULL: Look.PROBLEM,
+    Reason.WALLET_LOCKED: Look.PROBLEM,
+    Reason.MARKET_OFFLINE: Look.PROBLEM,
+    Reason.GPU_LOST: Look.PROBLEM,
+    Reason.WRONG_NETWORK: Look.PROBLEM,
+}
+"""Every other reason is a pause that ends by itself."""
+
+_SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The part every screen shows: the face, two words, one sentence, and what may be clicked."""
+
+    look: Look
+    headline: str
+    why: str
+    live: bool  # the engine answers, so that clicks have an effect
+    practice: bool
+    on: bool = False
+    snoozed: bool = False
+    finishing: bool = False
+    can_finish: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """One measured figure. `fraction` is None where the figure has no natural end, or is not known."""
+
+    name: str
+    text: str
+    fraction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """The running task in plain words. `fraction` is None until the worker has spoken."""
+
+    title: str
+    phase: str
+    fraction: float | None
+    percent: str
+    facts: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeView:
+    """Everything on Home."""
+
+    status: Status
+    welcome: str
+    device: str
+    gauges: tuple[Gauge, ...]
+    task: TaskView | None
+    stats: tuple[Figure, Figure, Figure]
+    notice: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """Everything on Schedule. `now_place` is the current half hour as a place in the week (0…335), with its fraction."""
+
+    live: bool
+    schedule: Schedule
+    now_place: float | None
+    sentence: str
+
+
+def look(heard: Heard) -> Look:
+    """Which face fits."""
+    if isinstance(heard, Silence):
+        return Look.WAITING if heard is Silence.STARTING else Look.PROBLEM
+    return _LOOKS.get(heard.why.reason, Look.PAUSED)
+
+
+def status(heard: Heard) -> Status:
+    """The face and the sentence, for the tray and the window's frame."""
+    face = look(heard)
+    if isinstance(heard, Silence):
+        return Status(face, say(_SILENT_HEADLINES[heard]), say(f"silence.{heard}"), live=False, practice=False)
+    sharing, until = heard.sharing, heard.sharing.snoozed_until
+    return Status(
+        face,
+        say(f"headline.{face}"),
+        phrases.why(heard),
+        live=True,
+        practice=heard.settings.network == "practice",
+        on=sharing.on,
+        snoozed=until is not None and until > heard.now,
+        finishing=sharing.finishing,
+        can_finish=sharing.on and not sharing.finishing and heard.task is not None,
+    )
+
+
+def home(heard: Heard) -> HomeView:
+    """Home, from the state or from its absence."""
+    state = Figuree() if isinstance(heard, Silence) else heard
+    shown = status(heard)
+    return HomeView(
+        shown,
+        _welcome(state) if shown.live else "",
+        _device(state),
+        _gauges(state),
+        None if state.task is None else _task(state, state.task),
+        (_today(state), _rate(state), _give_back(state)),
+        phrases.notice(state.notices[0]) if state.notices else "",
+    )
+
+
+def schedule(heard: Heard) -> ScheduleView:
+    """The schedule page."""
+    if isinstance(heard, Silence):
+        return ScheduleView(False, Schedule("-" * 7 * CELLS_PER_DAY), None, say("schedule.now.unknown"))
+    week = heard.settings.schedule
+    wall = local(heard.now, heard.zone)
+    place = wall.weekday() * CELLS_PER_DAY + (wall.hour * 60 + wall.minute) / 30
+    return ScheduleView(True, week, place, _schedule_sentence(heard))
+
+
+def _schedule_sentence(state: Figuree) -> str:
+    week = state.settings.schedule
+    here = phrases.cell(cell_at(week, state.now, state.zone))
+    change = phrases.schedule_change(state)
+    if change is None:
+        return say("schedule.now", cell=here)
+    then = phrases.cell(cell_at(week, change, state.zone))
+    return say("schedule.now.until", cell=here, until=phrases.at(change, state.now, state.zone), next=then)
+
+
+def _welcome(state: Figuree) -> str:
+    if state.sharing.on or state.history or state.task is not None:
+        return ""
+    return say("home.first_run_practice" if state.settings.network == "practice" else "home.first_run")
+
+
+def _device(state: Figuree) -> str:
+    device = state.gpu.device
+    if device is None:
+        return say("home.gpu.none")
+    return say("device.practice" if device.kind is DeviceKind.PRACTICE else "device.nvidia", name=phrases.plain(device.name))
+
+
+def _gauges(state: Figuree) -> tuple[Gauge, ...]:
+    reading, device = state.gpu.reading, state.gpu.device
+    none = say("gauge.none")
+    load = Gauge(say("gauge.utilisation"), none)
+    if reading.utilisation is not None:
+        load = Gauge(load.name, say("gauge.percent", value=str(reading.utilisation)), reading.utilisation / 100)
+    memory = Gauge(say("gauge.memory"), none)
+    if reading.memory_used_mb is not None and device is not None and device.memory_mb > 0:
+        figures = {"used": f"{reading.memory_used_mb / 1024:.1f}", "all": f"{device.memory_mb / 1024:.1f}"}
+        memory = Gauge(memory.name, say("gauge.memory.value", **figures), reading.memory_used_mb / device.memory_mb)
+    heat = Gauge(say("gauge.temperature"), none)
+    if reading.temperature is not None:
+        text = say("gauge.temperature.value", value=str(reading.temperature))
+        heat = Gauge(heat.name, text, reading.temperature / state.settings.temperature_limit)
+    power = Gauge(say("gauge.power"), none)
+    if reading.watts is not None:
+        fraction = reading.watts / device.board_watts if device is not None and device.board_watts else None
+        power = Gauge(power.name, say("gauge.power.value", value=str(reading.watts)), fraction)
+    return load, memory, heat, power
+
+
+def _task(state: Figuree, task: Task) -> TaskView:
+    manifest, progress = task.lease.manifest, task.progress
+    worth = net(segment_units(manifest, task.first_step, manifest.steps), task.lease.rate, state.market.fee_bps)
+    facts = [phrases.phase(task.phase), say("task.worth", amount=phrases.money(worth))]
+    if progress is None or progress.of <= 0:
+        return TaskView(phrases.kind(manifest.kind), facts[0], None, "", " · ".join(facts))
+    fraction = min(1.0, progress.step / progress.of)
+    facts.insert(1, say("task.steps", step=f"{progress.step:,}", of=f"{progress.of:,}"))
+    if task.phase is Phase.RUNNING and progress.step_ms is not None:
+        left = (progress.of - progress.step) * progress.step_ms / 1000
+        facts.insert(1, say("task.left", left=phrases.duration(left)) if left >= 1 else say("task.soon"))
+    percent = say("gauge.percent", value=str(int(fraction * 100)))
+    return TaskView(phrases.kind(manifest.kind), facts[0], fraction, percent, " · ".join(facts))
+
+
+def _today(state: Figuree) -> Figure:
+    waiting = pending(state)
+    hint = say("home.today.pending", amount=phrases.money(waiting)) if waiting else say("home.today.nothing_pending")
+    return Figure(say("home.today"), phrases.money(earned_today(state)), hint)
+
+
+def _rate(state: Figuree) -> Figure:
+    rate, floor = state.market.rate, state.settings.floor
+    beside = say("home.rate.floor", floor=phrases.rate(floor)) if floor else say("home.rate.no_floor")
+    return Figure(say("home.rate"), phrases.rate(rate) if rate is not None else say("home.rate.none"), beside)
+
+
+def _give_back(state: Figuree) -> Figure:
+    if not state.give_backs:
+        return Figure(say("home.back"), say("home.back.none"), say("home.back.none.hint"))
+    last = state.give_backs[0]
+    hint = say("home.back.hint", trigger=phrases.trigger(last.trigger), when=phrases.ago(last.at, state.now, state.zone))
+    return Figure(say("home.back"), phrases.give_back(last), hint)
+
+
