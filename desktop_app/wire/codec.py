@@ -15,6 +15,7 @@ import msgspec
 
 from desktop_app.core.gpu import Reading
 from desktop_app.core.messages import Message, OwnerMessage
+from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.state import Gpu, State, Wallet
 
 _T = TypeVar("_T")
@@ -30,6 +31,8 @@ class _Envelope(msgspec.Struct, frozen=True):
 _encoder = msgspec.json.Encoder()
 _envelopes = msgspec.json.Decoder(_Envelope)
 _states = msgspec.json.Decoder(State)
+_parts = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_receipts = msgspec.json.Decoder(SignedReceipt)
 _messages: dict[str, msgspec.json.Decoder[Message]] = {kind.__name__: msgspec.json.Decoder(kind) for kind in get_args(Message)}
 _timely_fields: dict[type, tuple[str, ...]] = {}
 _owner_names = frozenset(kind.__name__ for kind in get_args(OwnerMessage))
@@ -69,6 +72,26 @@ def decode_owner_message(data: bytes) -> OwnerMessage:
     return message
 
 
+def encode_receipt(signed: SignedReceipt) -> bytes:
+    """A signed receipt as one line of JSON."""
+    return _encoder.encode(signed)
+
+
+def decode_receipt(data: bytes) -> SignedReceipt:
+    """A signed receipt again, its signature unchecked. Raises ValueError when the bytes are none."""
+    return _decoded(_receipts, data)
+
+
+def salvage_state(data: bytes) -> tuple[State, tuple[str, ...]]:
+    """What can be read of a state that `decode_state` refused, and the names of the parts that could not."""
+    try:
+        parts = _decoded(_parts, data)
+    except ValueError:
+        return State(), ("everything",)
+    good = {name: body for name, body in parts.items() if _readable(name, body)}
+    return decode_state(_encoder.encode(good)), tuple(name for name in parts if name not in good)
+
+
 def durable(state: State) -> State:
     """The part of the state that is worth saving, with defaults for the rest.
 
@@ -93,6 +116,14 @@ def durable(state: State) -> State:
         give_backs=state.give_backs,
         notices=state.notices,
     )
+
+
+def _readable(name: str, body: msgspec.Raw) -> bool:
+    try:
+        decode_state(_encoder.encode({name: body}))
+    except ValueError:
+        return False
+    return True
 
 
 def _decoded(decoder: "msgspec.json.Decoder[_T]", data: bytes) -> _T:

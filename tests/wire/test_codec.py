@@ -12,6 +12,7 @@ from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, DeviceKind, Reading, Tier
 from desktop_app.core.messages import AgentStarted, Message, OwnerChangedSettings, OwnerMessage, OwnerSnoozed, OwnerTurnedSharing
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Schedule
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
@@ -29,7 +30,17 @@ from desktop_app.core.state import (
     Wallet,
     Why,
 )
-from desktop_app.wire.codec import decode_message, decode_owner_message, decode_state, durable, encode_message, encode_state
+from desktop_app.wire.codec import (
+    decode_message,
+    decode_owner_message,
+    decode_receipt,
+    decode_state,
+    durable,
+    encode_message,
+    encode_receipt,
+    encode_state,
+    salvage_state,
+)
 
 _finite = st.floats(allow_nan=False, allow_infinity=False)
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
@@ -111,6 +122,22 @@ def test_an_owner_can_send_only_what_owners_send() -> None:
 def test_a_new_version_reads_what_an_old_one_wrote_and_the_other_way_round() -> None:
     assert decode_state(b'{"sharing":{"on":true},"no_such_field":1}') == State(sharing=Sharing(on=True))
     assert decode_message(b'{"message":"OwnerSnoozed","body":{"until":null,"mood":"fine"}}') == OwnerSnoozed(None)
+
+
+def test_a_damaged_state_gives_its_good_parts() -> None:
+    state = State(sharing=Sharing(on=True), gpu=Gpu(chain_id=4), wallet=Wallet(paid=MicroUsd(5)))
+    data = encode_state(state).replace(b'"chain_id":4', b'"chain_id":"four"')
+    with pytest.raises(ValueError):
+        decode_state(data)
+    assert salvage_state(data) == (replace(state, gpu=Gpu()), ("gpu",))
+    assert salvage_state(data[:-9]) == (State(), ("everything",))
+    assert salvage_state(b'{"no_such_field":1,"sharing":{"on":true}}') == (State(sharing=Sharing(on=True)), ())
+
+
+@_patient
+@given(st.from_type(SignedReceipt))
+def test_every_receipt_comes_back_as_it_went(signed: SignedReceipt) -> None:
+    assert decode_receipt(encode_receipt(signed)) == signed
 
 
 def test_measurements_are_not_worth_saving() -> None:
