@@ -1,0 +1,251 @@
+"""The command line: the tray's verbs for a terminal, a rack or a script.
+
+Talks to the agent over the same socket as the tray, and reads the same sentences. Exit status: 0 done, 1 refused or
+failed, 2 misused, 3 no agent is running. Called by `__main__`.
+"""
+
+import argparse
+import getpass
+import sys
+import uuid
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from desktop_app.core import ledger, messages
+from desktop_app.core.cashout import OPEN_STAGES, CashOut, Stage, arrives
+from desktop_app.core.money import MicroUsd
+from desktop_app.core.snooze import tomorrow_morning
+from desktop_app.core.state import Level, Paid, State
+from desktop_app.wire import phrases
+from desktop_app.wire.codec import encode_state
+from desktop_app.wire.guest import Guest, NoAgent
+from desktop_app.wire.profile import default
+
+CASH_OUT_PATIENCE_S = 120.0
+_UNITS = {"m": 60, "h": 3600, "d": 86_400}
+Verb = Callable[[Guest, argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Parse one verb and do it."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        with Guest(default().socket) as guest:
+            verb: Verb = chosen.verb
+            return verb(guest, chosen)
+    except NoAgent as error:
+        print(f"{error}\nStart it with: sublet agent", file=sys.stderr)
+        return 3
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sublet",
+        description="Rent out your GPU while you are away. Without a verb: the tray.",
+        epilog="Processes: tray, agent, practice, tour. `sublet tour` shows the whole road with test money.",
+    )
+    verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
+
+    def add(name: str, verb: Verb, meaning: str) -> argparse.ArgumentParser:
+        one = verbs.add_parser(name, help=meaning, description=meaning)
+        one.set_defaults(verb=verb)
+        return one
+
+    status = add("status", _status, "Say whether the GPU is shared, why, and what it earned.")
+    status.add_argument("--json", action="store_true", help="the whole state as JSON")
+    status.add_argument("--watch", action="store_true", help="say it again at every change")
+    add("share", _share, "Turn sharing on or off; off gives the GPU back at once.").add_argument("switch", choices=("on", "off"))
+    add("pause", _pause, "Pause sharing for a while.").add_argument("how_long", help="15m, 1h, 2d, until-tomorrow, or over")
+    add("finish", _finish, "Finish the running task, then stop.")
+    add("wallet", _wallet, "Show what was earned and paid, and the wallet's address.")
+    add("unlock", _unlock, "Give the wallet's passphrase (a new one makes the wallet).")
+    cash_out = add("cash-out", _cash_out, "Send money to an address; the whole cost is shown first.")
+    cash_out.add_argument("to", help="the address, 0x…")
+    cash_out.add_argument("amount", nargs="?", default="0", help="in dollars; everything if left out")
+    cash_out.add_argument("--yes", action="store_true", help="do not ask before signing")
+    add("tasks", _tasks, "List the last tasks and what each paid.")
+    add("doctor", _doctor, "Check everything sharing needs, and say how to mend what is missing.")
+    add("quit", _quit, "Give the GPU back and end the agent and the practice network.")
+    return parser
+
+
+# --- verbs that look
+
+
+def _status(guest: Guest, chosen: argparse.Namespace) -> int:
+    state = guest.state
+    while True:
+        print(encode_state(state).decode() if chosen.json else _summary(state), flush=True)
+        if not chosen.watch:
+            return 0
+        state = guest.next_state()
+
+
+def _summary(state: State) -> str:
+    lines = [phrases.why(state)]
+    if state.task is not None:
+        progress = state.task.progress
+        share = f", {100 * progress.step // progress.of} %" if progress else ""
+        lines.append(f"Task: {phrases.kind(state.task.lease.manifest.kind)}{share}")
+    if state.market.rate is not None:
+        lines.append(f"Market: {phrases.rate(state.market.rate)}; your floor: {phrases.rate(state.settings.floor)}")
+    lines.append(
+        f"Paid today: {phrases.exact(ledger.paid_today(state))}; being checked: {phrases.exact(ledger.pending(state))};"
+        f" earned, not yet paid: {phrases.exact(ledger.earned(state))}"
+    )
+    if state.settings.network == "practice":
+        lines.append("Practice: test money.")
+    return "\n".join(lines)
+
+
+def _wallet(guest: Guest, _chosen: argparse.Namespace) -> int:
+    state, wallet = guest.state, guest.state.wallet
+    print(f"Address: {wallet.address or 'not made yet'}")
+    print(f"Balance: {phrases.exact(wallet.balance) if wallet.balance is not None else 'not known yet'}")
+    print(f"Paid: {phrases.exact(wallet.paid)}")
+    print(f"Earned, not yet paid: {phrases.exact(ledger.earned(state))}")
+    print(f"Being checked: {phrases.exact(ledger.pending(state))}")
+    for payout in wallet.payouts:
+        print(f"  {phrases.ago(payout.time, state.now, state.zone)}  {phrases.exact(payout.amount)}  {payout.transaction}")
+    return 0
+
+
+def _tasks(guest: Guest, _chosen: argparse.Namespace) -> int:
+    for line in guest.state.history:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in line.metrics)
+        reason = f" ({phrases.plain(line.reason)})" if line.paid is Paid.REJECTED else ""
+        print(
+            f"{line.task_id[:12]}  {phrases.kind(line.kind)}  {line.ended - line.started:.1f} s"
+            f"  {phrases.exact(line.amount)}  {phrases.paid(line.paid)}{reason}  {figures}"
+        )
+    if not guest.state.history:
+        print("No task has run here yet.")
+    return 0
+
+
+def _doctor(guest: Guest, _chosen: argparse.Namespace) -> int:
+    state, ready = guest.state, guest.state.readiness
+    device, untested = state.gpu.device, "tested when sharing starts"
+    checks = [
+        ("GPU", device is not None, device.name if device else "no GPU was found that the market rents"),
+        ("Wallet", state.wallet.ready, state.wallet.address or "locked: run `sublet unlock`"),
+        ("Market", state.market.connected, state.market.trouble or "connected"),
+        ("Chain", state.wallet.chain_ok, "answers" if state.wallet.chain_ok else "does not answer"),
+        ("Registered", state.gpu.chain_id is not None, f"GPU number {state.gpu.chain_id}" if state.gpu.chain_id else "not yet"),
+        ("torch", bool(ready.runtime), untested if ready.runtime is None else "installed" if ready.runtime else "missing"),
+        ("Sandbox", ready.level is Level.ISOLATED, str(ready.level) if ready.level else untested),
+        *((f"  {check.name}", check.held, check.seen) for check in ready.checks),
+    ]
+    for name, good, detail in checks:
+        print(f"{'ok  ' if good else 'miss'}  {name}: {phrases.plain(detail)}")
+    if ready.fix:
+        print(f"To mend the sandbox: {ready.fix}")
+    return 0 if all(good for _name, good, _detail in checks) else 1
+
+
+# --- verbs that change something
+
+
+def _share(guest: Guest, chosen: argparse.Namespace) -> int:
+    on = chosen.switch == "on"
+    guest.post(messages.OwnerTurnedSharing(on))
+    return _report(guest, lambda state: state.sharing.on is on)
+
+
+def _pause(guest: Guest, chosen: argparse.Namespace) -> int:
+    now, text = datetime.now(UTC), str(chosen.how_long)
+    if text == "over":
+        until = None
+    elif text == "until-tomorrow":
+        until = tomorrow_morning(now, guest.state.zone)
+    elif text[:-1].isdigit() and text[-1] in _UNITS and 0 < int(text[:-1]) * _UNITS[text[-1]] <= 30 * 86_400:
+        until = now + timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+    else:
+        print(f"{text!r} is no pause: say 15m, 1h, 2d (30 days at most), until-tomorrow, or over.", file=sys.stderr)
+        return 2
+    guest.post(messages.OwnerSnoozed(until))
+    return _report(guest, lambda state: state.sharing.snoozed_until == until)
+
+
+def _finish(guest: Guest, _chosen: argparse.Namespace) -> int:
+    guest.post(messages.OwnerAskedFinish())
+    return _report(guest, lambda state: state.sharing.finishing or not state.sharing.on)
+
+
+def _quit(guest: Guest, _chosen: argparse.Namespace) -> int:
+    guest.post(messages.OwnerQuit())
+    guest.wait_for_end(30.0)
+    print("Sublet has ended. Your GPU is yours.")
+    return 0
+
+
+def _unlock(guest: Guest, _chosen: argparse.Namespace) -> int:
+    made = bool(guest.state.wallet.address)
+    passphrase = getpass.getpass("Passphrase: " if made else "Choose a passphrase for your wallet: ")
+    if not made and getpass.getpass("Once more: ") != passphrase:
+        print("The two differ; nothing was made.", file=sys.stderr)
+        return 1
+    return _tell(guest, "unlock", passphrase)
+
+
+def _tell(guest: Guest, purpose: str, passphrase: str) -> int:
+    answer = guest.hand_over(purpose, passphrase)
+    if not answer.ok:
+        print(answer.detail, file=sys.stderr)
+    return 0 if answer.ok else 1
+
+
+def _cash_out(guest: Guest, chosen: argparse.Namespace) -> int:
+    amount = phrases.parse_money(chosen.amount)
+    if amount is None:
+        print(f"{chosen.amount!r} is no amount in dollars.", file=sys.stderr)
+        return 2
+    name = uuid.uuid4().hex
+    guest.post(messages.OwnerAskedCashOut(name, chosen.to, MicroUsd(amount)))
+    held = _wait_cash_out(guest, name, frozenset({Stage.ASKED}))
+    if held is None or held.stage is not Stage.QUOTED or held.quote is None:
+        return _say_cash_out(guest)
+    quote = held.quote
+    print(f"Leaves the wallet: {phrases.exact(quote.amount)}")
+    print(f"Fee: {phrases.exact(quote.fee)} ({phrases.share(quote.fee, quote.amount)})")
+    print(f"Arrives: {phrases.exact(arrives(quote))} at {phrases.grouped(held.to)}")
+    if not chosen.yes and input("Send it? [y/N] ").strip().lower() not in ("y", "yes"):
+        guest.post(messages.OwnerCancelledCashOut(name))
+        print("Nothing was sent.")
+        return 1
+    if guest.state.wallet.needs_passphrase and _tell(guest, "spend", getpass.getpass("Passphrase: ")):
+        return 1
+    guest.post(messages.OwnerConfirmedCashOut(name))
+    _wait_cash_out(guest, name, OPEN_STAGES)
+    return _say_cash_out(guest)
+
+
+def _wait_cash_out(guest: Guest, name: str, while_in: frozenset[Stage]) -> CashOut | None:
+    """The cash-out once it has left those stages; None when the agent did not move it in time."""
+
+    def left(state: State) -> bool:
+        return state.cash_out is not None and state.cash_out.id == name and state.cash_out.stage not in while_in
+
+    state = guest.wait_for(left, CASH_OUT_PATIENCE_S)
+    return state.cash_out if state is not None else None
+
+
+def _say_cash_out(guest: Guest) -> int:
+    held = guest.state.cash_out
+    if held is None:
+        return 1
+    print(phrases.cash_out(held))
+    if held.transaction:
+        print(f"Transaction: {held.transaction}")
+    return 0 if held.stage is Stage.CONFIRMED else 1
+
+
+def _report(guest: Guest, reached: Callable[[State], bool]) -> int:
+    """Wait until the agent has taken the word, then say how things stand."""
+    state = guest.wait_for(reached, 10.0)
+    if state is None:
+        print("The agent did not take it.", file=sys.stderr)
+        return 1
+    print(phrases.why(state))
+    return 0

@@ -1,0 +1,120 @@
+"""A guest of the agent: connects to the local socket, posts the owner's words and reads the state, plainly and blocking.
+
+Called by the command line and the tour; the tray has its own, event-driven end in `ui/bridge.py`.
+"""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from desktop_app.core.messages import OwnerMessage
+from desktop_app.core.state import State
+from desktop_app.wire import link
+
+CONNECT_S = 5.0
+ANSWER_S = 30.0  # a wallet's key is made slow to try on purpose
+
+
+class NoAgent(Exception):
+    """Nobody answers on the socket, or the one who did has gone."""
+
+
+class Guest:
+    """One connection. `state` is the newest snapshot; a context manager hangs up."""
+
+    def __init__(self, path: Path) -> None:
+        self._frames = link.Frames()
+        self._answers: list[link.Answer] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(CONNECT_S)
+        self._state: State | None = None
+        try:
+            self._socket.connect(str(path))
+            self._socket.sendall(link.encode_hello(os.getpid()))
+            self._read_until(lambda: self._state is not None, CONNECT_S)
+        except OSError:
+            self._socket.close()
+            raise NoAgent("No agent is running.") from None
+
+    def __enter__(self) -> "Guest":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._socket.close()
+
+    @property
+    def state(self) -> State:
+        """The newest snapshot read so far."""
+        if self._state is None:
+            raise NoAgent("The agent did not say how things stand.")
+        return self._state
+
+    def post(self, message: OwnerMessage) -> None:
+        """Post an owner's message. Raises NoAgent when the agent has gone."""
+        self._send(link.encode_message(message))
+
+    def hand_over(self, purpose: str, secret: str) -> link.Answer:
+        """Give a passphrase, and wait for the agent's word on it."""
+        self._answers.clear()
+        self._send(link.encode_secret(purpose, secret))
+        if not self._read_until(lambda: bool(self._answers), ANSWER_S):
+            return link.Answer(False, "the agent did not answer in time")
+        return self._answers.pop()
+
+    def next_state(self, timeout_s: float | None = None) -> State:
+        """The next snapshot; the newest one again when none came in time."""
+        seen = self._state
+        self._read_until(lambda: self._state is not seen, timeout_s)
+        return self.state
+
+    def wait_for(self, reached: Callable[[State], bool], timeout_s: float) -> State | None:
+        """The first snapshot that fits, or None when none came in time."""
+        if self._read_until(lambda: self._state is not None and reached(self._state), timeout_s):
+            return self.state
+        return None
+
+    def wait_for_end(self, timeout_s: float) -> bool:
+        """Whether the agent hung up in time."""
+        try:
+            self._read_until(lambda: False, timeout_s)
+        except NoAgent:
+            return True
+        return False
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._socket.sendall(frame)
+        except OSError:
+            raise NoAgent("The agent has gone.") from None
+
+    def _read_until(self, reached: Callable[[], bool], timeout_s: float | None) -> bool:
+        end = None if timeout_s is None else time.monotonic() + timeout_s
+        while not reached():
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            self._socket.settimeout(left)
+            try:
+                data = self._socket.recv(1 << 16)
+            except TimeoutError:
+                return False
+            except OSError:
+                raise NoAgent("The agent has gone.") from None
+            if not data:
+                raise NoAgent("The agent has gone.")
+            self._take(data)
+        return True
+
+    def _take(self, data: bytes) -> None:
+        try:
+            frames = self._frames.feed(data)
+        except link.BrokenFrame:
+            raise NoAgent("The agent speaks another version; restart it.") from None
+        for frame in frames:
+            if isinstance(frame, link.Snapshot):
+                self._state = frame.state
+            elif isinstance(frame, link.Answer):
+                self._answers.append(frame)
