@@ -127,7 +127,17 @@ class DiskFilled:
 
 
 @dataclass(frozen=True, slots=True)
+class WalletLocked:
+    """The keys wait for a passphrase; `address` is "" until the wallet was made."""
+
+    address: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True)
 class WalletOpened:
+    """The operator key is open. `needs_passphrase`: a cash-out will ask for one."""
+
     address: str
     operator: str
     needs_passphrase: bool
@@ -319,7 +329,7 @@ Message = (
     OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
     | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
     | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | PresenceSensed
-    | SandboxTested | RuntimeFound | DiskFilled | WalletOpened
+    | SandboxTested | RuntimeFound | DiskFilled | WalletLocked | WalletOpened
     | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
     | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack

@@ -13,7 +13,7 @@ from desktop_app.core.update.work import resume_task
 
 Sense = (
     m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
-    | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletOpened
+    | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
     | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 )
 _MarketWord = m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
@@ -41,6 +41,9 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
         case m.DiskFilled(full):
             state = replace(state, readiness=replace(state.readiness, disk_full=full))
             return (notice(state, NoticeKind.DISK_FULL, "") if full else state), ()
+        case m.WalletLocked(address, operator):
+            wallet = replace(state.wallet, ready=False, address=address, operator=operator, needs_passphrase=True)
+            return replace(state, wallet=wallet), ()
         case m.WalletOpened(address, operator, needs_passphrase):
             wallet = replace(state.wallet, ready=True, address=address, operator=operator, needs_passphrase=needs_passphrase)
             return replace(state, wallet=wallet), ()
