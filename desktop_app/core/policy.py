@@ -8,6 +8,7 @@ every message.
 from dataclasses import dataclass
 
 from desktop_app.core.gpu import DeviceKind
+from desktop_app.core.money import Rate
 from desktop_app.core.pricing import cost_per_hour, covers
 from desktop_app.core.schedule import Cell, cell_at, next_change
 from desktop_app.core.state import Level, Reason, State, Trigger, Why
@@ -142,7 +143,7 @@ def _not_worth_it(state: State) -> No | None:
         return No(Why(Reason.FINISHING))
     if state.cooldown.until > state.now:
         return No(Why(Reason.COOLING_DOWN, state.cooldown.until))
-    rate, settings = state.market.rate or 0, state.settings
+    rate, settings = state.market.rate or Rate(0), state.settings
     if not covers(rate, watts(state), settings.tariff, settings.floor):
         needed = cost_per_hour(watts(state), settings.tariff) + settings.floor
         return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(needed)))
