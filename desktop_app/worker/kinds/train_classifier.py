@@ -1,0 +1,98 @@
+"""`train.classifier/1`: train a multilayer perceptron on labelled rows with AdamW and a cosine schedule.
+
+A micro-step is one batch. Which rows it takes, their noise and its learning rate are functions of (seed, index), so weights
+and the optimizer's moments are the whole state. Loaded by `registry`.
+"""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch.nn import functional
+
+from desktop_app.core.classifier import Params, shape_of
+from desktop_app.worker.kinds.draws import generator
+from desktop_app.worker.kinds.files import read_labelled
+from desktop_app.worker.kinds.network import fresh
+from desktop_app.worker.kinds.restoring import overwrite
+
+_SMOOTHING = 0.98  # of the loss and accuracy told at the end: about the last fifty batches
+
+
+class TrainClassifier:
+    """One training run. Input `data`: safetensors with `images` and `labels`; output `model`."""
+
+    def __init__(self, inputs: Mapping[str, Path], params: Params, seed: int, device: torch.device) -> None:
+        """ValueError if the data does not fit the parameters."""
+        shape = shape_of(params)
+        images, labels = read_labelled(inputs["data"], shape.features, shape.classes)
+        self.steps = int(params["steps"])
+        self._seed = seed
+        self._batch = int(params["batch"])
+        self._rate = float(params["lr"])
+        self._noise = float(params["noise"])
+        self._images, self._labels = images.to(device), labels.to(device)
+        self._network = fresh(shape, self._images.float(), seed)
+        self._weights = self._network.weights()
+        for weight in self._weights.values():
+            weight.requires_grad_()
+        self._optimizer = torch.optim.AdamW(
+            list(self._weights.values()), lr=self._rate, weight_decay=float(params["weight_decay"]), fused=True
+        )
+        self._moments = self._begin_moments()
+        self._smoothed = torch.zeros(2, dtype=torch.float64)  # loss, accuracy
+
+    def step(self, index: int) -> float:
+        """One batch; its loss. ValueError when the training has run away."""
+        images, labels = self._draw(index)
+        logits = self._network.logits_of_scaled(images)
+        loss = functional.cross_entropy(logits, labels)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimizer.param_groups[0]["lr"] = self._rate * 0.5 * (1 + math.cos(math.pi * index / self.steps))
+        for weight in self._weights.values():
+            self._optimizer.state[weight]["step"].fill_(index)
+        self._optimizer.step()
+        told = loss.item()  # waits for the device
+        if not math.isfinite(told):
+            raise ValueError("the loss is no longer a number; the learning rate is too high for this data")
+        accuracy = (logits.detach().argmax(dim=1) == labels).double().mean().item()
+        keep = _SMOOTHING if index else 0.0
+        self._smoothed.mul_(keep).add_(torch.tensor([told, accuracy], dtype=torch.float64), alpha=1 - keep)
+        return told
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """The live tensors: copy them before the next step."""
+        tensors = {name: tensor.detach() for name, tensor in self._network.tensors.items()}
+        return tensors | self._moments | {"smoothed": self._smoothed}
+
+    def restore(self, state: Mapping[str, torch.Tensor]) -> None:
+        overwrite(self.state(), state)
+
+    def result(self) -> tuple[dict[str, bytes], dict[str, float]]:
+        """The model, and the loss and accuracy on its last batches."""
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._network.tensors.items()}
+        loss, accuracy = self._smoothed.tolist()
+        return {"model": save(tensors)}, {"train_loss": loss, "train_accuracy": accuracy}
+
+    def _draw(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The batch of one step: rows drawn with replacement, scaled, with noise added."""
+        draws = generator(self._seed, f"step {index}")
+        device = self._images.device
+        rows = torch.randint(len(self._images), (self._batch,), generator=draws).to(device)
+        images = self._network.scaled(self._images[rows].float())
+        if self._noise:
+            images = images + (torch.randn(images.shape, generator=draws) * self._noise).to(device)
+        return images, self._labels[rows]
+
+    def _begin_moments(self) -> dict[str, torch.Tensor]:
+        """AdamW's state, made before the first step, so that a checkpoint always has the same tensors."""
+        moments: dict[str, torch.Tensor] = {}
+        for name, weight in self._weights.items():
+            first, second = torch.zeros_like(weight.detach()), torch.zeros_like(weight.detach())
+            step = torch.zeros((), device=weight.device)
+            self._optimizer.state[weight] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
+            moments |= {f"first.{name}": first, f"second.{name}": second}
+        return moments
