@@ -80,11 +80,10 @@ class Declaration:
 
 def steps(declaration: Declaration, params: Params) -> int:
     """How many micro-steps a task with these (checked) parameters has."""
-    match declaration.work:
-        case Work.TRAIN:
-            return int(params["steps"])
-        case Work.INFER | Work.CHECK:
-            return -(-int(params["rows"]) // int(params["batch"]))
+    if declaration.work is Work.TRAIN:
+        return int(params["steps"])
+    rows = min(int(params["rows"]), int(params.get("sample", params["rows"])))
+    return -(-rows // int(params["batch"]))
 
 
 def step_us(declaration: Declaration, tier: Tier, params: Params) -> int:
@@ -105,13 +104,11 @@ def reference_units(declaration: Declaration, tier: Tier, params: Params) -> Uni
 def state_bytes(declaration: Declaration, params: Params) -> int:
     """An upper bound on the tensors a checkpoint of the task holds."""
     slack = _FLOAT_BYTES * (int(params["features"]) + 1) + 64
-    match declaration.work:
-        case Work.TRAIN:
-            return _FLOAT_BYTES * _TRAINED_FLOATS * shape_of(params).weights() + slack
-        case Work.INFER:
-            return _FLOAT_BYTES * int(params["rows"]) * int(params["classes"]) + slack
-        case Work.CHECK:
-            return slack
+    if declaration.work is Work.TRAIN:
+        return _FLOAT_BYTES * _TRAINED_FLOATS * shape_of(params).weights() + slack
+    if declaration.work is Work.INFER:
+        return _FLOAT_BYTES * int(params["rows"]) * int(params["classes"]) + slack
+    return slack
 
 
 def limits(declaration: Declaration, tier: Tier, params: Params, inputs: tuple[Blob, ...]) -> Limits:

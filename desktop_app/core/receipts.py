@@ -10,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from desktop_app.core.money import Units
-from desktop_app.core.task import Blob
+from desktop_app.core.task import Blob, Manifest, segment_units
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,33 @@ def result_sha256(blobs: tuple[Blob, ...]) -> str:
     """Hex sha256 of the canonical list of a task's result blobs: JSON objects in the order of their roles, sorted keys, no spaces."""
     listed = [asdict(blob) for blob in sorted(blobs, key=lambda blob: (blob.role, blob.sha256))]
     return hashlib.sha256(json.dumps(listed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def chain_refusal(manifest: Manifest, chain: tuple[Receipt, ...], result: tuple[Blob, ...]) -> str | None:
+    """Why these receipts, in their order, are not the whole account of the task and its result; None if they are.
+
+    Signatures and each machine's right to its epoch are checked elsewhere.
+    """
+    step, prev, epoch = 0, "", 0
+    for number, receipt in enumerate(chain, start=1):
+        if (receipt.task_id, receipt.job_id, receipt.manifest_sha256) != (manifest.task_id, manifest.job_id, manifest.sha256):
+            return f"receipt {number} is about another task"
+        if (receipt.first_step, receipt.prev) != (step, prev):
+            return f"receipt {number} does not go on where the one before it ended"
+        if receipt.epoch < epoch:
+            return f"receipt {number} is from an older lease than the one before it"
+        if not receipt.first_step <= receipt.last_step <= manifest.steps:
+            return f"receipt {number} counts steps the task does not have"
+        if receipt.units != segment_units(manifest, receipt.first_step, receipt.last_step):
+            return f"receipt {number} claims units its steps are not worth"
+        if receipt.final != (number == len(chain)):
+            return f"receipt {number} is wrong about being the last"
+        step, prev, epoch = receipt.last_step, digest(receipt), receipt.epoch
+    if step != manifest.steps or not chain:
+        return "the receipts do not cover the whole task"
+    if chain[-1].result_sha256 != result_sha256(result):
+        return "the last receipt is for another result"
+    return None
 
 
 def root(digests: tuple[str, ...]) -> str:
