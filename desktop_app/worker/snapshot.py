@@ -1,0 +1,146 @@
+"""The worker's side of the arena: the gate, and a state written so that it is whole whenever the worker is killed.
+
+Called by `worker.main` between micro-steps. The layout and the promise are in `wire.arena`.
+"""
+
+import math
+import mmap
+import time
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from desktop_app.wire import arena
+
+COST = 0.01
+"""The share of the time that committing may take."""
+
+_DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
+    torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A state that lies whole in a slot, and what it cost."""
+
+    slot: int
+    seq: int
+    step: int
+    seconds: float
+
+
+class Arena:
+    """The inherited memory of this worker. Used by one thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        with mmap.mmap(descriptor, arena.PAGE) as first_page:
+            self._layout = arena.layout_of(first_page[:64])
+        self._memory = mmap.mmap(descriptor, self._layout.total)
+        self._seq = 0
+        self._head = b""
+        self._specs: list[arena.TensorSpec] = []
+        self._slots: list[dict[str, torch.Tensor]] = []
+        self._written = 0
+
+    def gate_is_open(self) -> bool:
+        """Read before every micro-step."""
+        return self._memory[arena.GATE] == arena.OPEN
+
+    def commit(self, state: Mapping[str, torch.Tensor], step: int) -> Commit:
+        """Write the state after `step` steps into the older slot, its header last. ValueError if it does not fit, or changed its shape."""
+        begun = time.perf_counter()
+        if not self._specs:
+            self._lay_out(state)
+        seq, slot = self._seq + 1, (self._seq + 1) % arena.SLOTS
+        self._write_header(slot, arena.EMPTY_HEADER)
+        self._fill(self._slots[slot], state, step)
+        start = self._layout.slot_at(slot)
+        with memoryview(self._memory) as whole:
+            crc = zlib.crc32(whole[start : start + self._length])
+        self._write_header(slot, arena.pack_header(arena.SlotHeader(seq, step, self._length, crc)))
+        self._seq = seq
+        return Commit(slot, seq, step, time.perf_counter() - begun)
+
+    def output(self, data: bytes) -> tuple[int, int]:
+        """Put a result file behind the ones before it; its offset and length. ValueError when there is no room."""
+        offset = self._written
+        if offset + len(data) > self._layout.output_bytes:
+            raise ValueError(f"the results are larger than the {self._layout.output_bytes} bytes allowed")
+        at = self._layout.output_at + offset
+        self._memory[at : at + len(data)] = data
+        self._written += len(data)
+        return offset, len(data)
+
+    @property
+    def _length(self) -> int:
+        return len(self._head) + sum(spec.bytes for spec in self._specs)
+
+    def _lay_out(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Fix where each tensor lies in a slot, widest items first so that all of them are aligned."""
+        specs = [arena.TensorSpec(name, _dtype(name, value), tuple(value.shape)) for name, value in state.items()]
+        specs.sort(key=lambda spec: (-state[spec.name].element_size(), spec.name))
+        self._specs = [arena.TensorSpec(arena.STEP_TENSOR, "I64", ()), *specs]
+        self._head = arena.payload_header(self._specs)
+        if self._length > self._layout.slot_bytes:
+            raise ValueError(f"a state of {self._length} bytes is larger than the {self._layout.slot_bytes} allowed")
+        for slot in range(arena.SLOTS):
+            self._slots.append(self._views(slot))
+
+    def _views(self, slot: int) -> dict[str, torch.Tensor]:
+        at = self._layout.slot_at(slot)
+        self._memory[at : at + len(self._head)] = self._head
+        at += len(self._head)
+        views = {}
+        dtypes = {name: dtype for dtype, name in _DTYPES.items()}
+        for spec in self._specs:
+            if spec.bytes:
+                flat = torch.frombuffer(self._memory, dtype=dtypes[spec.dtype], count=math.prod(spec.shape), offset=at)
+                views[spec.name] = flat.view(spec.shape)
+            at += spec.bytes
+        return views
+
+    def _fill(self, views: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], step: int) -> None:
+        for spec in self._specs:
+            if spec.name == arena.STEP_TENSOR:
+                views[spec.name].fill_(step)
+                continue
+            value = state.get(spec.name)
+            if value is None or tuple(value.shape) != spec.shape or _DTYPES.get(value.dtype) != spec.dtype:
+                raise ValueError(f"the tensor {spec.name!r} is not what it was at the first commit")
+            if spec.bytes:
+                views[spec.name].copy_(value.detach())
+        if len(state) != len(self._specs) - 1:
+            raise ValueError("the state has other tensors than at the first commit")
+
+    def _write_header(self, slot: int, raw: bytes) -> None:
+        at = arena.header_at(slot)
+        self._memory[at : at + len(raw)] = raw
+
+
+class Cadence:
+    """How many steps lie between two commits, so that committing costs at most COST of the time."""
+
+    def __init__(self, at_latest: int) -> None:
+        self._at_latest = max(1, at_latest)
+        self._step_s = 0.0
+        self.every = 1
+
+    def stepped(self, seconds: float) -> None:
+        """A micro-step took this long."""
+        self._step_s = seconds if self._step_s == 0.0 else 0.9 * self._step_s + 0.1 * seconds
+
+    def committed(self, seconds: float) -> None:
+        """A commit took this long."""
+        wanted = math.ceil(seconds / (COST * self._step_s)) if self._step_s > 0 else 1
+        self.every = min(max(1, wanted), self._at_latest)
+
+
+def _dtype(name: str, value: torch.Tensor) -> str:
+    found = _DTYPES.get(value.dtype)
+    if found is None:
+        raise ValueError(f"the tensor {name!r} has a type that cannot be committed: {value.dtype}")
+    return found
