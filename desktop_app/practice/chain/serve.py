@@ -1,0 +1,68 @@
+"""The chain's process: opens the store, mines, and answers until it is told to stop.
+
+`run` is the whole life of `python -m desktop_app practice-chain`; `serve` is the same without signals and streams, for
+tests and for a root that has its own. Called by the practice root.
+"""
+
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from desktop_app.practice.chain.ledger import Ledger
+from desktop_app.practice.chain.methods import Methods
+from desktop_app.practice.chain.miner import Miner
+from desktop_app.practice.chain.server import Server
+from desktop_app.practice.chain.store import Store
+
+FILE = "chain.sqlite"
+
+
+def serve(data_dir: Path, genesis: Mapping[str, int], announce: Callable[[int], None], stop: threading.Event, port: int = 0) -> None:
+    """Serves the chain in `data_dir` on 127.0.0.1 until `stop` is set; `announce` is told the port once it answers.
+
+    `genesis` maps 0x-addresses to wei, and counts only when the chain begins. Port 0 takes any free one. Raises AppError
+    when the file is in use by another process or the disk refuses.
+    """
+    store = Store(data_dir / FILE)
+    try:
+        ledger = Ledger(store, genesis)
+        server = Server(Methods(ledger), port)
+        miner = Miner(ledger)
+        accepting = threading.Thread(target=server.run, name="accepting")
+        miner.start()
+        accepting.start()
+        try:
+            announce(server.port)
+            stop.wait()
+        finally:
+            server.stop()
+            accepting.join()
+            miner.stop()
+    finally:
+        store.close()
+
+
+def run(data_dir: Path, genesis: Mapping[str, int], port: int = 0, with_stdin: bool = False) -> None:
+    """Serves until SIGTERM or SIGINT; writes the port as one line to standard output.
+
+    With `with_stdin` it also ends when standard input closes, which is how it dies with the process that started it,
+    however that process ended. Call from the main thread.
+    """
+    stop = threading.Event()
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, lambda *_: stop.set())
+    if with_stdin:
+        threading.Thread(target=_until_closed, args=(stop,), name="parent", daemon=True).start()
+    serve(data_dir, genesis, _announce, stop, port)
+
+
+def _announce(port: int) -> None:
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+
+
+def _until_closed(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()

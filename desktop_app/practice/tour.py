@@ -1,0 +1,222 @@
+"""`sublet tour`: the whole road, on a fresh profile, with real parts and test money, told step by step.
+
+Shares the GPU, earns from three tasks, takes the GPU back in the middle of a fourth, goes on, cashes out to a fresh
+address, and reads the chain before and after. Exit status 0 only if every balance adds up to the micro-dollar. Called by
+`__main__`, and by the installer where there is no display.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from desktop_app.adapters.chain import Chain
+from desktop_app.core import ledger, messages
+from desktop_app.core.cashout import OPEN_STAGES, Stage, arrives
+from desktop_app.core.errors import AppError
+from desktop_app.core.money import MicroUsd, net
+from desktop_app.core.state import Paid, State, TaskRecord
+from desktop_app.core.task import Phase
+from desktop_app.wire import phrases
+from desktop_app.wire.guest import Guest, NoAgent
+from desktop_app.wire.networks import load_practice
+from desktop_app.wire.profile import Profile
+
+TASKS_FIRST = 3
+START_S = 45.0
+TASK_S = 60.0
+CASH_OUT_S = 30.0
+TAKE_BACK_AT = 0.3  # of the fourth task
+
+
+def main(_arguments: Sequence[str]) -> int:
+    """Walk the road once; 0 when everything added up."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="sublet-tour-") as folder:
+        profile = Profile(Path(folder))
+        with _agent(profile) as process:
+            passphrase = secrets.token_hex(16)
+            with _guest(profile, process) as guest:
+                good = Tour(guest, profile, passphrase).walk()
+                guest.post(messages.OwnerQuit())
+                good &= guest.wait_for_end(30.0)
+    print(f"\n{'Everything added up' if good else 'Something did not add up'}; {time.monotonic() - began:.0f} s in all.")
+    return 0 if good else 1
+
+
+@dataclass(slots=True)
+class Tour:
+    """One walk. `guest` speaks to the agent; the chain is read beside it, not through it."""
+
+    guest: Guest
+    profile: Profile
+    passphrase: str
+
+    def walk(self) -> bool:
+        """Every step in turn; whether the figures agree."""
+        self._settle_in()
+        chain = Chain(load_practice(self.profile.practice / "network.json"))
+        self._earn()
+        self._take_back()
+        return self._cash_out(chain)
+
+    def _settle_in(self) -> None:
+        _say("1. A fresh profile: a practice market, a chain and a wallet on this machine")
+        if not self.guest.state.wallet.ready:
+            self._wait("the wallet", lambda state: state.wallet.ready or state.wallet.needs_passphrase, START_S)
+            if not self.guest.state.wallet.ready:
+                answer = self.guest.hand_over("unlock", self.passphrase)
+                if not answer.ok:
+                    raise AppError("The wallet did not open.", answer.detail)
+        state = self._wait("the market", lambda state: state.market.connected and state.wallet.chain_ok, START_S)
+        device = state.gpu.device
+        print(f"   device    {device.name if device else 'none'}")
+        print(f"   wallet    {state.wallet.address}")
+        print(f"   balance   {phrases.exact(state.wallet.balance or 0)}")
+
+    def _earn(self) -> None:
+        _say(f"2. One click shares the GPU; the first {TASKS_FIRST} tasks")
+        self.guest.post(messages.OwnerTurnedSharing(True))
+        self._wait("the sandbox", lambda state: state.readiness.level is not None, START_S)
+        ready = self.guest.state.readiness
+        print(f"   sandbox   {ready.level}: {sum(check.held for check in ready.checks)} of {len(ready.checks)} probes held")
+        for count in range(1, TASKS_FIRST + 1):
+            state = self._wait(f"task {count}", lambda state, wanted=count: len(_paid(state)) >= wanted, TASK_S)  # type: ignore[misc]
+            _tell_task(_paid(state)[-count])
+
+    def _take_back(self) -> None:
+        _say("3. The owner wants the GPU back in the middle of a task")
+        state = self._wait("a task under way", _under_way, TASK_S)
+        held = state.task
+        assert held is not None and held.progress is not None  # noqa: S101 - `_under_way` says so
+        task_id, before = held.lease.manifest.task_id, len(state.give_backs)
+        self.guest.post(messages.OwnerTurnedSharing(False))
+        state = self._wait("the GPU", lambda state: len(state.give_backs) > before, TASK_S)
+        record = state.give_backs[0]
+        print(f"   clicked   at step {held.progress.step} of {held.progress.of}")
+        print(f"   GPU back  after {record.stopped_ms:.0f} ms; steps lost: {record.steps_lost}")
+        self._wait("the task handed back", lambda state: state.task is None, TASK_S)
+        _say("4. Sharing goes on; the same task is finished from its checkpoint")
+        self.guest.post(messages.OwnerTurnedSharing(True))
+        state = self._wait("the task again", lambda state: any(_is(line, task_id) for line in _paid(state)), TASK_S)
+        segments = [line for line in state.history if line.task_id == task_id]
+        for line in reversed(segments):
+            print(f"   segment   steps {line.first_step} to {line.last_step}: {phrases.exact(line.amount)}, {phrases.paid(line.paid)}")
+        _tell_task(segments[0])
+        self.guest.post(messages.OwnerTurnedSharing(False))
+        self._wait("the end of sharing", lambda state: state.task is None and ledger.earned(state) == 0, TASK_S)
+
+    def _cash_out(self, chain: Chain) -> bool:
+        _say("5. Cash out everything to a fresh address")
+        wallet, fresh = self.guest.state.wallet.address, "0x" + secrets.token_hex(20)
+        before, _block = chain.balance(wallet)
+        state = self._wait("the books", lambda state: state.wallet.balance == before, CASH_OUT_S)
+        name = uuid.uuid4().hex
+        self.guest.post(messages.OwnerAskedCashOut(name, fresh, MicroUsd(0)))
+        state = self._wait("a quote", lambda state: _stage(state, name) not in (None, Stage.ASKED), CASH_OUT_S)
+        held = state.cash_out
+        if held is None or held.quote is None or held.stage is not Stage.QUOTED:
+            raise AppError("The cash-out was refused.", held.reason if held else "")
+        quote = held.quote
+        print(f"   leaves    {phrases.exact(quote.amount)}")
+        print(f"   fee       {phrases.exact(quote.fee)} ({phrases.share(quote.fee, quote.amount)})")
+        if state.wallet.needs_passphrase:
+            self.guest.hand_over("spend", self.passphrase)
+        self.guest.post(messages.OwnerConfirmedCashOut(name))
+        state = self._wait("the transfer", lambda state: _stage(state, name) not in OPEN_STAGES, CASH_OUT_S)
+        print(f"   sent      {state.cash_out.transaction if state.cash_out else ''}")
+        return self._reckon(chain, wallet, fresh, before, quote.amount, arrives(quote))
+
+    def _reckon(self, chain: Chain, wallet: str, fresh: str, before: int, amount: int, arriving: int) -> bool:
+        _say("6. What the chain says")
+        after, _block = chain.balance(wallet)
+        arrived, _block = chain.balance(fresh)
+        state = self.guest.state
+        owed = sum(net(account.redeemed, account.rate, account.fee_bps) for account in state.accounts)
+        checks = (
+            ("paid by the escrow, as the receipts say", owed, before),
+            ("paid, as the app says", state.wallet.paid, before),
+            ("left in the wallet", before - amount, after),
+            ("arrived at the fresh address", arriving, arrived),
+        )
+        for name, expected, seen in checks:
+            print(f"   {name:<42} {phrases.exact(seen):>12}  {'agrees' if expected == seen else 'expected ' + phrases.exact(expected)}")
+        confirmed = state.cash_out is not None and state.cash_out.stage is Stage.CONFIRMED
+        return confirmed and all(expected == seen for _name, expected, seen in checks)
+
+    def _wait(self, what: str, reached: Callable[[State], bool], timeout_s: float) -> State:
+        state = self.guest.wait_for(reached, timeout_s)
+        if state is None:
+            raise AppError(f"The tour waited {timeout_s:.0f} s for {what} in vain.", f"The agent says: {phrases.why(self.guest.state)}")
+        return state
+
+
+def _say(line: str) -> None:
+    print(f"\n{line}", flush=True)
+
+
+def _paid(state: State) -> list[TaskRecord]:
+    return [line for line in state.history if line.paid is Paid.PAID]
+
+
+def _is(line: TaskRecord, task_id: str) -> bool:
+    return line.task_id == task_id
+
+
+def _stage(state: State, name: str) -> Stage | None:
+    return state.cash_out.stage if state.cash_out is not None and state.cash_out.id == name else None
+
+
+def _under_way(state: State) -> bool:
+    task = state.task
+    if task is None or task.phase is not Phase.RUNNING or task.progress is None or task.first_step:
+        return False
+    return task.progress.step >= TAKE_BACK_AT * task.progress.of
+
+
+def _tell_task(line: TaskRecord) -> None:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in line.metrics)
+    print(f"   task      {line.task_id[:12]}  {phrases.kind(line.kind)}: {line.ended - line.started:.1f} s, {figures}")
+    print(f"   paid      {phrases.exact(line.amount)} after the market's fee, transaction {line.transaction}", flush=True)
+
+
+@contextmanager
+def _agent(profile: Profile) -> Iterator[subprocess.Popen[bytes]]:
+    """A real agent process on this profile, which never asks the owner's keyring."""
+    profile.logs.mkdir(parents=True)
+    with (profile.logs / "agent.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "desktop_app", "agent", "--no-keyring"],
+            env=os.environ | {"SUBLET_HOME": str(profile.root)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )
+    try:
+        yield process
+        process.wait(30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _guest(profile: Profile, process: subprocess.Popen[bytes]) -> Iterator[Guest]:
+    """A connection to the agent, as soon as it listens."""
+    end = time.monotonic() + START_S
+    while True:
+        try:
+            guest = Guest(profile.socket)
+            break
+        except NoAgent:
+            if process.poll() is not None or time.monotonic() > end:
+                log = (profile.logs / "agent.log").read_text(errors="replace")[-2_000:]
+                raise AppError("The agent did not start.", log or "It said nothing.") from None
+            time.sleep(0.1)
+    with guest:
+        yield guest
