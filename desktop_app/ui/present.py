@@ -1,17 +1,20 @@
-"""Figuree in, what to show out: pure functions without Qt, so that every word and figure on screen can be tested.
+"""State in, what to show out: pure functions without Qt, so that every word and figure on screen can be tested.
 
 Called by the shell for the tray and by the window for Home and Schedule; the wallet's views are in `present_money`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from desktop_app.core import ledger
 from desktop_app.core.gpu import DeviceKind
 from desktop_app.core.money import net
-from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, cell_at, local
-from desktop_app.core.state import Reason, Figuree
+from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, Zone, cell_at, local
+from desktop_app.core.snooze import MORNING_HOUR, tomorrow_morning
+from desktop_app.core.state import EPOCH, Reason, State
 from desktop_app.core.task import Phase, Task, segment_units
-from desktop_app.ui.present_money import Figure, earned_today, pending
+from desktop_app.ui.present_money import Figure, earned_today
 from desktop_app.wire import phrases
 from desktop_app.wire.phrases import say
 
@@ -24,8 +27,16 @@ class Silence(StrEnum):
     OTHER_VERSION = "other_version"
 
 
-Heard = Figuree | Silence
+Heard = State | Silence
 """What the bridge last heard from the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The engine's word on the passphrase just given."""
+
+    ok: bool
+    detail: str
 
 
 class Look(StrEnum):
@@ -144,9 +155,36 @@ def status(heard: Heard) -> Status:
     )
 
 
+def snooze_label(span: timedelta | None) -> str:
+    """A pause in words; None is until tomorrow morning."""
+    if span is None:
+        return say("snooze.tomorrow", time=f"{MORNING_HOUR:02d}:00")
+    minutes = int(span.total_seconds()) // 60
+    if minutes < 60:
+        return say("snooze.minutes", count=str(minutes))
+    return say("snooze.hour") if minutes == 60 else say("snooze.hours", count=str(minutes // 60))
+
+
+def snooze_until(span: timedelta | None, now: datetime, heard: Heard) -> datetime:
+    """The instant at which a pause that begins `now` ends."""
+    if span is not None:
+        return now + span
+    return tomorrow_morning(now, Zone() if isinstance(heard, Silence) else heard.zone)
+
+
+def balloon(before: State, after: State) -> str:
+    """What is worth a word while the window is closed: the GPU is back, or the day's first money came; else nothing."""
+    if after.give_backs and after.give_backs[:1] != before.give_backs[:1] and before.now > EPOCH:
+        return say("balloon.back", time=phrases.seconds(after.give_backs[0].vram_free_ms or after.give_backs[0].stopped_ms))
+    days, known = after.wallet.by_day, before.wallet.by_day
+    if days and days[-1][0] not in {day for day, _ in known} and before.now > EPOCH:
+        return say("balloon.paid", amount=phrases.money(days[-1][1]))
+    return ""
+
+
 def home(heard: Heard) -> HomeView:
     """Home, from the state or from its absence."""
-    state = Figuree() if isinstance(heard, Silence) else heard
+    state = State() if isinstance(heard, Silence) else heard
     shown = status(heard)
     return HomeView(
         shown,
@@ -169,7 +207,7 @@ def schedule(heard: Heard) -> ScheduleView:
     return ScheduleView(True, week, place, _schedule_sentence(heard))
 
 
-def _schedule_sentence(state: Figuree) -> str:
+def _schedule_sentence(state: State) -> str:
     week = state.settings.schedule
     here = phrases.cell(cell_at(week, state.now, state.zone))
     change = phrases.schedule_change(state)
@@ -179,20 +217,20 @@ def _schedule_sentence(state: Figuree) -> str:
     return say("schedule.now.until", cell=here, until=phrases.at(change, state.now, state.zone), next=then)
 
 
-def _welcome(state: Figuree) -> str:
+def _welcome(state: State) -> str:
     if state.sharing.on or state.history or state.task is not None:
         return ""
     return say("home.first_run_practice" if state.settings.network == "practice" else "home.first_run")
 
 
-def _device(state: Figuree) -> str:
+def _device(state: State) -> str:
     device = state.gpu.device
     if device is None:
         return say("home.gpu.none")
     return say("device.practice" if device.kind is DeviceKind.PRACTICE else "device.nvidia", name=phrases.plain(device.name))
 
 
-def _gauges(state: Figuree) -> tuple[Gauge, ...]:
+def _gauges(state: State) -> tuple[Gauge, ...]:
     reading, device = state.gpu.reading, state.gpu.device
     none = say("gauge.none")
     load = Gauge(say("gauge.utilisation"), none)
@@ -213,7 +251,7 @@ def _gauges(state: Figuree) -> tuple[Gauge, ...]:
     return load, memory, heat, power
 
 
-def _task(state: Figuree, task: Task) -> TaskView:
+def _task(state: State, task: Task) -> TaskView:
     manifest, progress = task.lease.manifest, task.progress
     worth = net(segment_units(manifest, task.first_step, manifest.steps), task.lease.rate, state.market.fee_bps)
     facts = [phrases.phase(task.phase), say("task.worth", amount=phrases.money(worth))]
@@ -228,19 +266,19 @@ def _task(state: Figuree, task: Task) -> TaskView:
     return TaskView(phrases.kind(manifest.kind), facts[0], fraction, percent, " · ".join(facts))
 
 
-def _today(state: Figuree) -> Figure:
-    waiting = pending(state)
+def _today(state: State) -> Figure:
+    waiting = ledger.pending(state)
     hint = say("home.today.pending", amount=phrases.money(waiting)) if waiting else say("home.today.nothing_pending")
     return Figure(say("home.today"), phrases.money(earned_today(state)), hint)
 
 
-def _rate(state: Figuree) -> Figure:
+def _rate(state: State) -> Figure:
     rate, floor = state.market.rate, state.settings.floor
     beside = say("home.rate.floor", floor=phrases.rate(floor)) if floor else say("home.rate.no_floor")
     return Figure(say("home.rate"), phrases.rate(rate) if rate is not None else say("home.rate.none"), beside)
 
 
-def _give_back(state: Figuree) -> Figure:
+def _give_back(state: State) -> Figure:
     if not state.give_backs:
         return Figure(say("home.back"), say("home.back.none"), say("home.back.none.hint"))
     last = state.give_backs[0]

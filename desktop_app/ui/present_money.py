@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from desktop_app.core import ledger
 from desktop_app.core.cashout import OPEN_STAGES, UNSTOPPABLE, CashOut, Quote, Stage, arrives
 from desktop_app.core.money import MicroUsd
 from desktop_app.core.schedule import local_date
@@ -43,6 +44,7 @@ class WalletView:
     live: bool
     practice: bool
     locked: bool  # a passphrase would open it
+    new: bool  # there is no wallet yet; the passphrase given will seal it
     balance: Figure
     figures: tuple[Figure, Figure, Figure]
     address: str
@@ -115,26 +117,15 @@ class Wrong:
     words: str
 
 
-def pending(state: State) -> MicroUsd:
-    """Delivered and being checked, or handed on and paid once another machine finishes it."""
-    return MicroUsd(sum(record.amount for record in state.history if record.paid in (Paid.PENDING, Paid.HANDED_BACK)))
-
-
-def earned(state: State) -> MicroUsd:
-    """Vouched for against escrow, not on chain yet."""
-    return MicroUsd(sum(record.amount for record in state.history if record.paid is Paid.EARNED))
-
-
 def earned_today(state: State) -> MicroUsd:
     """What was paid on chain today, and what was vouched for today and is still to be paid."""
     today = local_date(state.now, state.zone)
-    paid = sum(amount for day, amount in state.wallet.by_day if day == today.isoformat())
     vouched = sum(
         record.amount
         for record in state.history
         if record.paid is Paid.EARNED and local_date(datetime.fromtimestamp(record.ended, UTC), state.zone) == today
     )
-    return MicroUsd(paid + vouched)
+    return MicroUsd(ledger.paid_today(state) + vouched)
 
 
 def wallet(state: State | None) -> WalletView:
@@ -147,10 +138,11 @@ def wallet(state: State | None) -> WalletView:
         live=state is not None,
         practice=state is not None and shown.settings.network == "practice",
         locked=state is not None and not purse.ready and purse.needs_passphrase,
+        new=not purse.address,
         balance=Figure(say("wallet.balance"), balance, hint),
         figures=(
-            Figure(say("wallet.pending"), phrases.exact(pending(shown)), say("wallet.pending.hint")),
-            Figure(say("wallet.earned"), phrases.exact(earned(shown)), say("wallet.earned.hint")),
+            Figure(say("wallet.pending"), phrases.exact(ledger.pending(shown)), say("wallet.pending.hint")),
+            Figure(say("wallet.earned"), phrases.exact(ledger.earned(shown)), say("wallet.earned.hint")),
             Figure(say("wallet.paid"), phrases.exact(purse.paid), say("wallet.paid.hint")),
         ),
         address=purse.address,
@@ -165,7 +157,7 @@ def cash(state: State | None, seen: str = "") -> CashView:
     """The cash-out card. `seen` is the id of a finished cash-out whose outcome the owner has put away."""
     if state is None:
         return CashView(Face.FORM, live=False)
-    available = MicroUsd((state.wallet.balance or 0) + earned(state))
+    available = MicroUsd((state.wallet.balance or 0) + ledger.earned(state))
     one = state.cash_out
     if one is None or (one.id == seen and one.stage not in OPEN_STAGES):
         return CashView(Face.FORM, live=state.wallet.ready, available=available)

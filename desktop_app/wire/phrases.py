@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
 from itertools import pairwise
-from pathlib import Path
 from typing import cast
 
 from desktop_app.core.cashout import CashOut, Stage, arrives
@@ -18,8 +17,8 @@ from desktop_app.core.money import DOLLAR, MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone, local, local_date, next_change
 from desktop_app.core.state import GiveBackRecord, Notice, Paid, Reason, State, Trigger
 from desktop_app.core.task import Phase
+from desktop_app.wire.resources import resource
 
-_TRANSLATIONS = Path(__file__).resolve().parents[2] / "resources" / "translations"
 _MOST_TYPED = 30
 _MOST_DETAIL = 200
 _QUARTER_S = 900
@@ -28,7 +27,7 @@ _QUARTER_S = 900
 @cache
 def words(language: str = "en") -> dict[str, str]:
     """Every sentence of a language by its key."""
-    text = (_TRANSLATIONS / f"{language}.json").read_text(encoding="utf-8")
+    text = resource(f"translations/{language}.json").read_text(encoding="utf-8")
     return cast("dict[str, str]", json.loads(text))
 
 

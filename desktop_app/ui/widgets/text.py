@@ -1,0 +1,67 @@
+"""Labels in five sizes. Always plain text: what a task or the market says must never be read as markup.
+
+Called by every page.
+"""
+
+from enum import Enum
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QFont, QPalette
+from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
+
+from desktop_app.ui import colours
+
+
+class Tone(Enum):
+    """How loud a text is: its size as a share of the system font, its weight, and its ink."""
+
+    TITLE = (1.6, QFont.Weight.DemiBold, "full")
+    FIGURE = (1.4, QFont.Weight.DemiBold, "full")
+    HEADING = (1.0, QFont.Weight.DemiBold, "full")
+    BODY = (1.0, QFont.Weight.Normal, "full")
+    CAPTION = (0.92, QFont.Weight.Normal, "muted")
+    WRONG = (0.92, QFont.Weight.Normal, "wrong")
+
+
+class Text(QLabel):
+    """A label of one tone. `lines` > 1 wraps and keeps the height of that many lines, so that nothing jumps."""
+
+    def __init__(self, tone: Tone, text: str = "", lines: int = 1, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._tone = tone
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        scale, weight, _ = tone.value
+        font = self.font()
+        font.setPointSizeF(font.pointSizeF() * scale)
+        font.setWeight(weight)
+        self.setFont(font)
+        self._lines = lines
+        if lines > 1:
+            self.setWordWrap(True)
+            self.setAlignment(Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignTop)
+            self.setMinimumHeight(self.fontMetrics().lineSpacing() * lines)
+            self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        self._tint()
+        self.setText(text)
+
+    def say(self, text: str) -> None:
+        """Change the text, if it is another."""
+        if text != self.text():
+            self.setText(text)
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.ParentChange):
+            self._tint()
+
+    def _tint(self) -> None:
+        """Muted and error texts take their colour from the palette around them, and again when it changes."""
+        if self._tone.value[2] == "full":
+            return
+        parent = self.parentWidget()
+        around = QPalette() if parent is None else parent.palette()
+        wanted = colours.wrong(around) if self._tone is Tone.WRONG else colours.muted(around)
+        mine = self.palette()
+        if mine.color(QPalette.ColorRole.WindowText) != wanted:
+            mine.setColor(QPalette.ColorRole.WindowText, wanted)
+            self.setPalette(mine)
