@@ -26,7 +26,7 @@ class Controller:
     def __post_init__(self) -> None:
         if not 0 < self.floor <= self.ceiling:
             raise ValueError("a rate has a floor above zero and a ceiling not below it")
-        if not (0 < self.target < WHOLE and 0 < self.gain and 0 < self.step < WHOLE):
+        if not (0 < self.target < WHOLE and self.gain > 0 and 0 < self.step < WHOLE):
             raise ValueError("target and step lie between nothing and all, and the gain is positive")
 
 

@@ -85,7 +85,9 @@ def test_use_is_a_share(used: int) -> None:
         next_rate(Rate(1), used, Controller(floor=Rate(1), ceiling=Rate(2)))
 
 
-@pytest.mark.parametrize("wrong", [{"floor": 0}, {"ceiling": 9}, {"target": 0}, {"target": WHOLE}, {"gain": 0}, {"step": 0}, {"step": WHOLE}])
+@pytest.mark.parametrize(
+    "wrong", [{"floor": 0}, {"ceiling": 9}, {"target": 0}, {"target": WHOLE}, {"gain": 0}, {"step": 0}, {"step": WHOLE}]
+)
 def test_a_controller_out_of_range_is_no_controller(wrong: dict[str, int]) -> None:
     fields = {"floor": 10, "ceiling": 20, "target": 7_000, "gain": 1, "step": 1} | wrong
     with pytest.raises(ValueError, match=r"rate has a floor|target and step"):

@@ -1,0 +1,142 @@
+"""Keeps a connection to the market: whenever it is lost, a new session, after a growing pause.
+
+The client library's own reconnection is off: it would replay buffered publishes at a moment of its choosing and keep the
+old address for ever, while the practice network may come back on another port. Used by the agent's `Market`, the pool and
+the renter.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from nats.aio.client import Client
+
+from desktop_app.adapters.market.session import BROKEN, Session
+from desktop_app.core.errors import AppError
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the market is, and as whom to speak to it."""
+
+    urls: tuple[str, ...]
+    user: str
+    password: str = field(repr=False)
+
+
+Serve = Callable[[Session], Awaitable[None]]
+
+
+async def together(*works: Coroutine[object, object, None]) -> None:
+    """Run all until the first one fails, then end the others and raise what it raised."""
+    tasks = [asyncio.get_running_loop().create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Bus:
+    """A session when there is one. `serve` runs for the life of each session, `lost` hears why one ended or none came up."""
+
+    def __init__(self, endpoint: Callable[[], Endpoint], serve: Serve, lost: Callable[[str], None]) -> None:
+        self._endpoint = endpoint
+        self._serve = serve
+        self._lost = lost
+        self._session: Session | None = None
+        self._changed = asyncio.Condition()
+
+    async def run(self) -> None:
+        """Connect, serve, and connect again, until cancelled."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                await self._live()
+                pause = _FIRST_PAUSE_S
+            except AppError as error:
+                self._lost(error.title)
+            except BROKEN as error:
+                _log.info("no market: %r", error)
+                self._lost("the market does not answer")
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def session(self) -> Session:
+        """The live session, waited for."""
+        async with self._changed:
+            while self._session is None:
+                await self._changed.wait()
+            return self._session
+
+    async def call(self, work: Callable[[Session], Awaitable[_T]]) -> _T:
+        """Do something that is safe to repeat, again and again through broken sessions until it is done."""
+        pause = _FIRST_PAUSE_S
+        while True:
+            session = await self.session()
+            try:
+                return await work(session)
+            except BROKEN as error:
+                _log.info("again, after %r", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    async def _live(self) -> None:
+        session = await self._connect()
+        serving = asyncio.ensure_future(self._serve(session))
+        closing = asyncio.ensure_future(session.closed.wait())
+        try:
+            await self._show(session)
+            await asyncio.wait((serving, closing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._show(None)
+            closing.cancel()
+            served = serving.done()
+            serving.cancel()
+            await asyncio.gather(serving, closing, return_exceptions=True)
+            session.closed.set()
+            with contextlib.suppress(*BROKEN):
+                await session.client.close()
+        if served:
+            serving.result()
+        self._lost("the market closed the connection")
+
+    async def _show(self, session: Session | None) -> None:
+        async with self._changed:
+            self._session = session
+            self._changed.notify_all()
+
+    async def _connect(self) -> Session:
+        endpoint = self._endpoint()
+        client = Client()
+        session = Session(client)
+
+        async def closed() -> None:
+            session.closed.set()
+
+        async def troubled(error: Exception) -> None:
+            _log.info("market connection: %r", error)
+
+        await client.connect(
+            servers=list(endpoint.urls),
+            user=endpoint.user,
+            password=endpoint.password,
+            name=endpoint.user,
+            inbox_prefix=f"_INBOX_{endpoint.user}",
+            allow_reconnect=False,
+            connect_timeout=3,
+            ping_interval=20,
+            max_outstanding_pings=2,
+            closed_cb=closed,
+            error_cb=troubled,
+        )
+        return session
