@@ -95,7 +95,7 @@ def judge(delivery: Delivery, metrics: Mapping[str, float]) -> Accepted | Reject
     if _declared(delivery.manifest).verification is Verification.HELD_OUT:
         accuracy = metrics["accuracy"]
         if not accuracy >= LEAST_ACCURACY:
-            return Rejected(f"the model is right on {accuracy:.1%} of the held-out rows; {LEAST_ACCURACY:.0%} are asked")
+            return Rejected(f"the model is right on {accuracy:.2%} of the held-out rows; {LEAST_ACCURACY:.0%} are asked")
     elif not metrics["mismatch_fraction"] <= MOST_MISMATCHES:
         return Rejected(f"{metrics['mismatch_fraction']:.2%} of the recomputed predictions differ; at most {MOST_MISMATCHES:.1%} may")
     by_gpu: dict[int, int] = {}

@@ -20,7 +20,7 @@ _SHIFTS: Final = range(-LARGEST_SHIFT, LARGEST_SHIFT + 1)
 
 
 def varied_digits() -> bytes:
-    """A safetensors file with `images` uint8 [134775, 64], the same bytes on every call. Takes about a second."""
+    """A safetensors file with `images` uint8 [134775, 64], the same bytes on every call. Takes a tenth of a second."""
     images = b"".join(_images(resource(f"practice/digits-{part}.safetensors")) for part in ("train", "heldout"))
     shifted = b"".join(_shifts(images))
     rows = b"".join(shifted.translate(bytes(value * ink // 16 for value in range(256))) for ink in INKS)
