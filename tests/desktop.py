@@ -63,14 +63,22 @@ def _screen(size: str) -> Iterator[str]:
         with _running(command, dict(os.environ), keep=writer):
             os.close(writer)
             writer = -1
-            number = os.read(reader, 16).decode().strip()
-            if not number:
-                raise RuntimeError("Xvfb did not start; run it by hand to see why")
-            yield f":{number}"
+            yield f":{_number(reader)}"
     finally:
         os.close(reader)
         if writer >= 0:
             os.close(writer)
+
+
+def _number(reader: int) -> str:
+    """Xvfb writes the number's digits and the end of the line one after the other."""
+    said = b""
+    while not said.endswith(b"\n"):
+        part = os.read(reader, 16)
+        if not part:
+            raise RuntimeError("Xvfb did not start; run it by hand to see why")
+        said += part
+    return said.decode().strip()
 
 
 @contextmanager
