@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import requests
 from eth_typing import ChecksumAddress, HexStr
 from eth_utils.address import to_checksum_address
 from eth_utils.crypto import keccak
@@ -47,7 +48,12 @@ def deploy(rpc_url: str, sign: Sign, deployer: str, attestor: str, treasury: str
 
     Raises AppError when the deployer's key was used for something else, or the contracts there are set up differently.
     """
-    chain = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": _ANSWER_WITHIN}))
+    with requests.Session() as session:
+        chain = Web3(HTTPProvider(rpc_url, request_kwargs={"timeout": _ANSWER_WITHIN}, session=session))
+        return _deploy(chain, sign, deployer, attestor, treasury, fee_bps)
+
+
+def _deploy(chain: Web3, sign: Sign, deployer: str, attestor: str, treasury: str, fee_bps: int) -> Addresses:
     found = addresses_of(deployer)
     plan: list[tuple[str, str, Sequence[object]]] = [
         ("TestUSDC", found.usdc, ()),
