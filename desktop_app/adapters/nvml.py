@@ -115,8 +115,8 @@ class Nvml:
                 pynvml.nvmlShutdown()
 
 
-def practice_device(profile: str) -> Device:
-    """The CPU as a device to practise with. Its uuid is made from this machine and `profile`, and tells neither."""
+def practice_device(profile: Path) -> Device:
+    """The CPU as a device to practise with. Its uuid is made from this machine and the profile's folder, and tells neither."""
     tag = hashlib.sha256(f"sublet practice device\0{_machine_id()}\0{profile}".encode()).hexdigest()
     return Device(
         kind=DeviceKind.PRACTICE,

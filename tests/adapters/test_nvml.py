@@ -153,7 +153,7 @@ def test_without_a_driver_there_is_no_gpu() -> None:
 
 
 def test_the_practice_device_is_this_processor() -> None:
-    device = practice_device("one")
+    device = practice_device(Path("one"))
     assert device.kind is DeviceKind.PRACTICE
     assert tier_of(device) is Tier.PRACTICE
     assert device.memory_mb == psutil.virtual_memory().total >> 20
@@ -163,11 +163,11 @@ def test_the_practice_device_is_this_processor() -> None:
 
 
 def test_the_practice_device_keeps_its_uuid_per_profile_and_does_not_tell_the_machine() -> None:
-    assert practice_device("one") == practice_device("one")
-    assert practice_device("one").uuid != practice_device("two").uuid
+    assert practice_device(Path("one")) == practice_device(Path("one"))
+    assert practice_device(Path("one")).uuid != practice_device(Path("two")).uuid
     machine_id = Path("/etc/machine-id")
     if machine_id.exists():
-        assert machine_id.read_text().strip() not in practice_device("one").uuid
+        assert machine_id.read_text().strip() not in practice_device(Path("one")).uuid
 
 
 def test_the_practice_gauges_are_real_or_none() -> None:
@@ -179,7 +179,7 @@ def test_the_practice_gauges_are_real_or_none() -> None:
     assert reading.utilisation is not None
     assert 0 < reading.utilisation <= 100
     assert reading.memory_used_mb is not None
-    assert 0 < reading.memory_used_mb < practice_device("one").memory_mb
+    assert 0 < reading.memory_used_mb < practice_device(Path("one")).memory_mb
     assert reading.watts is None
     assert reading.fan is None
 
