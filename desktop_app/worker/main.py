@@ -93,7 +93,7 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
 
     torch.set_num_threads(threads)
     inputs = {role: Path(place) for role, place in load.inputs.items()}
-    kind = registry.load(load.kind, inputs, load.params, load.seed, torch.device(device))
+    kind = registry.load(load.kind, inputs, load.params, load.seed, device)
     if load.steps and kind.steps != load.steps:
         raise ValueError(f"the task says {load.steps} steps, its data and parameters make {kind.steps}")
     if load.checkpoint is not None:

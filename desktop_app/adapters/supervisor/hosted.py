@@ -1,0 +1,145 @@
+"""One worker in its sandbox with everything around it: arena, channel, log. Started, listened to, ended.
+
+Used by the session, which knows about leases and give-backs, and by `run_sandboxed`, which knows neither.
+"""
+
+import os
+import select
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from desktop_app.adapters.supervisor.arena import Arena
+from desktop_app.adapters.supervisor.cage import Cage, spawn
+from desktop_app.adapters.supervisor.channel import Channel, Closed
+from desktop_app.adapters.supervisor.log import WorkerLog
+from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
+from desktop_app.core.gpu import Device, DeviceKind
+from desktop_app.wire import ipc
+
+_CHECKPOINT = "/checkpoint"
+_END_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker is to compute. `steps` 0: as many as the kind makes of it. Files are given by their place outside."""
+
+    kind: str
+    inputs: Mapping[str, Path]
+    params: Mapping[str, int | float | str]
+    seed: int
+    steps: int = 0
+    first_step: int = 0
+    checkpoint: Path | None = None
+    checkpoint_every: int = 0
+    bounds: Bounds = field(default_factory=Bounds)
+    device: Device | None = None
+    slot_bytes: int = 1 << 20
+    output_bytes: int = 64 << 20
+    script: Path | None = None  # a program other than the worker's
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """The sandbox ended by itself, with this status."""
+
+    status: int
+
+
+Event = ipc.FromWorker | Exited
+
+
+class HostedWorker:
+    """Built and started on the thread that stays; everything else may be called by another one, `close_gate` and `wake` by any."""
+
+    def __init__(self, order: Order, log: WorkerLog) -> None:
+        self._order, self._log = order, log
+        self.arena = Arena(order.slot_bytes, order.output_bytes)
+        self._channel = Channel()
+        self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            self.cage: Cage = spawn(self._sandbox())
+        except BaseException:
+            self._close_own()
+            raise
+        finally:
+            os.close(self._channel.worker_fd)
+        self._poll = select.poll()
+        for descriptor in (self._channel.fileno(), self._wake, self.cage.log, self.cage.outer_fd):
+            self._poll.register(descriptor, select.POLLIN)
+
+    def say(self, message: ipc.ToWorker) -> None:
+        self._channel.send(message)
+
+    def load(self) -> None:
+        """Answer to Hello: the task."""
+        order = self._order
+        inputs = {role: f"/in/{role}" for role in order.inputs}
+        checkpoint = _CHECKPOINT if order.checkpoint else None
+        self.say(
+            ipc.Load(
+                order.kind, inputs, dict(order.params), order.seed, order.steps, order.first_step, checkpoint, order.checkpoint_every
+            )
+        )
+
+    def wake(self) -> None:
+        """Make `wait` return."""
+        with suppress(OSError):
+            os.eventfd_write(self._wake, 1)
+
+    def wait(self, timeout_s: float) -> list[Event]:
+        """What happened until something did, or the time was over. Raises Breach."""
+        ready = {descriptor for descriptor, _ in self._poll.poll(max(0.0, timeout_s) * 1000)}
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        if self.cage.log in ready:
+            self._read_log()
+        events: list[Event] = []
+        if self._channel.fileno() in ready:
+            try:
+                events += self._channel.receive()
+            except Closed:
+                self._poll.unregister(self._channel.fileno())
+        if not events and self.cage.outer_fd in ready:  # what it said before it ended comes first
+            events.append(Exited(self.cage.outer.wait()))
+        return events
+
+    def end(self) -> bool:
+        """Kill everything in the sandbox and wait until it is gone; whether it is."""
+        self.cage.kill()
+        return self.cage.wait_gone(_END_S)
+
+    def close(self) -> None:
+        """After `end`: let go of everything."""
+        self._read_log()
+        self.cage.close()
+        self._close_own()
+
+    def _sandbox(self) -> Sandbox:
+        order = self._order
+        nvidia = order.device is not None and order.device.kind is DeviceKind.NVIDIA
+        inputs = [(f"/in/{role}", place) for role, place in order.inputs.items()]
+        if order.checkpoint:
+            inputs.append((_CHECKPOINT, order.checkpoint))
+        words = (
+            "--ipc", str(self._channel.worker_fd), "--arena", str(self.arena.fd),
+            "--device", "cuda" if nvidia else "cpu", "--threads", str(order.bounds.threads),
+        )  # fmt: skip
+        return Sandbox(words, order.bounds, tuple(inputs), order.device, order.script, (self._channel.worker_fd, self.arena.fd))
+
+    def _read_log(self) -> None:
+        with suppress(BlockingIOError):
+            for _ in range(16):  # a flood must not keep us from listening to the rest
+                printed = os.read(self.cage.log, 65536)
+                if not printed:
+                    with suppress(KeyError):
+                        self._poll.unregister(self.cage.log)
+                    return
+                self._log.feed(printed)
+
+    def _close_own(self) -> None:
+        self._channel.close()
+        self.arena.close()
+        os.close(self._wake)

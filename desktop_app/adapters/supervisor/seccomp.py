@@ -1,0 +1,66 @@
+"""The system calls a worker may not make, as the BPF program that bwrap installs.
+
+Everything CUDA and torch need stays allowed (memfd_create among them, without which cuInit fails); what reaches into other
+processes, namespaces, mounts, the kernel or the network is refused. Used by `cage`.
+"""
+
+import errno
+import os
+import socket
+
+import pyseccomp
+
+from desktop_app.core.errors import AppError
+
+_REFUSED = (
+    "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd",
+    "mount", "umount", "umount2", "pivot_root", "chroot", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick",
+    "mount_setattr", "setns", "unshare", "open_by_handle_at", "name_to_handle_at",
+    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "fanotify_init",
+    "add_key", "request_key", "keyctl", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+    "reboot", "swapon", "swapoff", "quotactl", "acct", "syslog", "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex",
+    "personality", "nfsservctl", "vhangup", "lookup_dcookie", "uselib", "mknod", "mknodat",
+)  # fmt: skip
+# user, mount, net, pid, ipc, uts, cgroup
+_NAMESPACE_FLAGS = (0x10000000, 0x00020000, 0x40000000, 0x20000000, 0x08000000, 0x04000000, 0x02000000)
+# TIOCSTI, TIOCLINUX: typing into the terminal of whoever started us
+_TERMINAL_PUSHES = (0x5412, 0x541C)
+
+
+def program_fd() -> int:
+    """A descriptor with the program in it, read from its beginning. Raises AppError without libseccomp."""
+    try:
+        rules = _rules()
+    except (OSError, RuntimeError, AttributeError) as error:
+        raise AppError(
+            "The filter for system calls could not be made.",
+            f"Install libseccomp (on Debian and Ubuntu: sudo apt install libseccomp2) and start again. ({type(error).__name__})",
+        ) from error
+    descriptor = os.memfd_create("sublet-seccomp")
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        rules.export_bpf(file)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _rules() -> "pyseccomp.SyscallFilter":
+    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+    no = pyseccomp.ERRNO(errno.EPERM)
+    for name in _REFUSED:
+        if _known(name):
+            rules.add_rule(no, name)
+    for flag in _NAMESPACE_FLAGS:
+        rules.add_rule(no, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
+    # Its flags lie behind a pointer, out of a filter's sight; the C library falls back to clone.
+    rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
+    rules.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), "socket", pyseccomp.Arg(0, pyseccomp.NE, int(socket.AF_UNIX)))
+    for request in _TERMINAL_PUSHES:
+        rules.add_rule(no, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
+    return rules
+
+
+def _known(name: str) -> bool:
+    try:
+        return int(pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)) >= 0
+    except (ValueError, OSError):
+        return False

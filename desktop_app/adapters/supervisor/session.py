@@ -1,0 +1,309 @@
+"""One run of one task, from the start of its sandbox to the GPU being free: a thread of its own that listens to the worker.
+
+The thread ends every run the same way: the sandbox is killed and gone, the device's memory is read back, and only then are
+state or results put on the disk and the engine told. Used by `Supervisor`.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from contextlib import suppress
+from dataclasses import dataclass
+
+from desktop_app.adapters.supervisor.channel import Breach
+from desktop_app.adapters.supervisor.hosted import Event, Exited, HostedWorker
+from desktop_app.adapters.supervisor.keeping import Keeper
+from desktop_app.adapters.supervisor.log import WorkerLog
+from desktop_app.adapters.supervisor.stale import Stale
+from desktop_app.adapters.supervisor.watch import Patience, Watch
+from desktop_app.core import messages as m
+from desktop_app.core.errors import AppError
+from desktop_app.core.state import GiveBackRecord, NoticeKind, Trigger
+from desktop_app.core.task import Checkpoint, Manifest, Progress
+from desktop_app.wire import ipc
+
+_TICK_S = 0.25
+_PROGRESS_S = 0.25
+_VRAM_S = 2.0
+_VRAM_SLACK = 64 << 20  # what the driver and the desktop may have taken meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What every session needs of the supervisor."""
+
+    post: Callable[[m.Message], None]
+    launch: Callable[[], HostedWorker]  # starts the worker, on the thread that stays
+    keeper: Keeper
+    stale: Stale
+    log: WorkerLog
+    storing: Executor
+    vram_free: Callable[[], int | None] | None
+    patience: Patience
+    checkpoint_s: float
+    ram_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A give-back: what triggered it, and when."""
+
+    trigger: Trigger
+    deadline: float  # monotonic
+    asked: float  # monotonic
+    at: float  # unix
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Why the run is over. `trusted`: the state in the arena may be kept."""
+
+    finished: ipc.Finished | None = None
+    failure: str = ""
+    blameless: bool = False
+    trusted: bool = True
+
+
+@dataclass(slots=True)
+class _Course:
+    """How far the run is."""
+
+    met: bool = False  # it said Hello: the sandbox stands
+    ready: bool = False
+    hurried: bool = False
+    committed: bool = False
+    step: int = 0
+    said: float = 0.0
+    weighed: float = 0.0
+    stored: float = 0.0
+    baseline: int | None = None
+    storing: "Future[None] | None" = None
+
+
+class Session:
+    """Runs itself; `give_back` may be called by any thread, at any time, and returns at once."""
+
+    def __init__(self, manifest: Manifest, checkpoint: Checkpoint | None, tools: Tools) -> None:
+        self._manifest, self._from, self._tools = manifest, checkpoint, tools
+        self._course = _Course(step=checkpoint.step if checkpoint else 0)
+        self._lock = threading.Lock()
+        self._request: Request | None = None
+        self._closed = self._answered = False
+        self._worker: HostedWorker | None = None
+        self.thread = threading.Thread(target=self._live, name=f"sublet-worker-{manifest.task_id[:16]}", daemon=True)
+
+    @property
+    def over(self) -> bool:
+        return self._closed
+
+    def give_back(self, trigger: Trigger, deadline_ms: int) -> None:
+        """Take the device back. A second call changes nothing; one after the end is answered at once."""
+        now = time.monotonic()
+        with self._lock:
+            if self._request is None:
+                self._request = Request(trigger, now + deadline_ms / 1000, now, time.time())
+            worker, closed = self._worker, self._closed
+            if worker is not None:
+                worker.arena.close_gate()
+                worker.wake()
+        if closed:
+            self._answer(now)
+
+    def _live(self) -> None:
+        """The thread."""
+        tools, task_id = self._tools, self._manifest.task_id
+        try:
+            worker = tools.launch()
+        except (OSError, AppError) as error:
+            self._close(m.WorkerFailed(task_id, f"its sandbox could not be started: {error}", blameless=True), time.monotonic())
+            return
+        with self._lock:
+            self._worker = worker
+        ending = self._listen(worker)
+        gone = self._end(worker)
+        freed = self._read_back() if self._request else None
+        outcome = self._settle(worker, ending)
+        with self._lock:
+            self._worker = None
+        worker.close()
+        self._close(outcome, gone, freed)
+
+    def _listen(self, worker: HostedWorker) -> Ending:
+        """Until the run is over, for whatever reason."""
+        tools, manifest = self._tools, self._manifest
+        self._course.baseline = tools.vram_free() if tools.vram_free else None
+        tools.stale.note(manifest.task_id, worker.cage.outer.pid)
+        self._course.stored = time.monotonic()
+        watch = Watch(tools.patience, manifest.limits.wall_s, time.monotonic())
+        while True:
+            now = time.monotonic()
+            if self._request and (not self._course.ready or now >= self._request.deadline):
+                return Ending()
+            try:
+                events = worker.wait(min(_TICK_S, self._request.deadline - now) if self._request else _TICK_S)
+            except Breach as breach:
+                return Ending(failure=str(breach), trusted=False)
+            for event in events:
+                ending = self._hear(worker, watch, event)
+                if ending:
+                    return ending
+            if self._request:
+                self._hurry(worker)
+                continue
+            complaint = watch.complaint(time.monotonic()) or self._over_memory(worker)
+            if complaint:
+                return Ending(failure=complaint)
+            self._store_now_and_then(worker)
+
+    def _hear(self, worker: HostedWorker, watch: Watch, event: Event) -> Ending | None:
+        now, manifest = time.monotonic(), self._manifest
+        watch.heard(now)
+        match event:
+            case ipc.Hello(proto):
+                if proto != ipc.PROTOCOL:
+                    return Ending(failure="it speaks another protocol", trusted=False)
+                self._course.met = True
+                worker.load()
+            case ipc.Ready() if not self._course.ready:
+                self._course.ready = True
+                watch.ready(self._course.step, now)
+                tools = self._tools
+                tools.stale.note(manifest.task_id, worker.cage.outer.pid, worker.cage.inner_pid)
+                tools.post(m.WorkerStarted(manifest.task_id, worker.cage.program_pid() or worker.cage.outer.pid))
+            case ipc.Progress(step, _, loss, step_ms):
+                self._progress(watch, Progress(min(step, manifest.steps), manifest.steps, loss, step_ms), now)
+            case ipc.Committed(_, _, step):
+                return self._committed(min(step, manifest.steps))
+            case ipc.Finished() if self._course.ready:
+                return Ending(finished=event)
+            case ipc.Failed(kind, detail):
+                return Ending(failure=f"{kind}: {detail}")
+            case Exited(status):
+                return Ending(failure=_obituary(status, self._tools.log.tail()), blameless=not self._course.met)
+            case ipc.Finished() | ipc.Ready():
+                return Ending(failure="it spoke out of turn", trusted=False)
+            case _:
+                pass
+        return None
+
+    def _progress(self, watch: Watch, progress: Progress, now: float) -> None:
+        watch.reached(progress.step, progress.of, now)
+        self._course.step = max(self._course.step, progress.step)
+        if now - self._course.said >= _PROGRESS_S or progress.step == progress.of:
+            self._course.said = now
+            self._tools.post(m.WorkerProgressed(self._manifest.task_id, progress))
+
+    def _committed(self, step: int) -> Ending | None:
+        """The answer to the closed gate; at any other time it means nothing."""
+        if self._request is None:
+            return None
+        self._course.committed = True
+        self._course.step = max(self._course.step, step)
+        return Ending()
+
+    def _hurry(self, worker: HostedWorker) -> None:
+        """The device is wanted back: the last step, the commit and the exit need not stand behind the owner's programs."""
+        if not self._course.hurried:
+            self._course.hurried = True
+            worker.say(ipc.Yield())
+            worker.cage.favour()
+
+    def _over_memory(self, worker: HostedWorker) -> str | None:
+        """The belt to the kernel's braces: shared memory escapes resource limits."""
+        now = time.monotonic()
+        if now - self._course.weighed < _TICK_S:
+            return None
+        self._course.weighed = now
+        held = worker.cage.memory_bytes()
+        return "it took more memory than it may" if held > self._tools.ram_bytes else None
+
+    def _store_now_and_then(self, worker: HostedWorker) -> None:
+        course = self._course
+        if time.monotonic() - course.stored < self._tools.checkpoint_s:
+            return
+        if course.storing is None or course.storing.done():
+            course.stored = time.monotonic()
+            course.storing = self._tools.storing.submit(self._store, worker)
+
+    def _store(self, worker: HostedWorker) -> None:
+        checkpoint = self._tools.keeper.keep_state(worker.arena)
+        if checkpoint:
+            self._tools.post(m.CheckpointStored(self._manifest.task_id, checkpoint))
+
+    def _end(self, worker: HostedWorker) -> float:
+        """Kill and wait; the instant at which all of it was gone."""
+        if not worker.end():
+            self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "a task's process does not end; the driver may hang"))
+        gone = time.monotonic()
+        self._tools.stale.clear(self._manifest.task_id)
+        return gone
+
+    def _read_back(self) -> float | None:
+        """The instant at which the device's memory was free again; None where there is nothing to read."""
+        vram_free, baseline = self._tools.vram_free, self._course.baseline
+        if vram_free is None or baseline is None:
+            return None
+        end = time.monotonic() + _VRAM_S
+        while time.monotonic() < end:
+            free = vram_free()
+            if free is None or free >= baseline - _VRAM_SLACK:
+                return time.monotonic()
+            time.sleep(0.005)
+        self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
+        return time.monotonic()
+
+    def _settle(self, worker: HostedWorker, ending: Ending) -> m.Message | None:
+        """The device is free: keep what there is to keep; what to tell the engine, None for a plain give-back."""
+        task_id, keeper = self._manifest.task_id, self._tools.keeper
+        if self._course.storing:
+            with suppress(Exception):  # it only touches the disk, and has told what was wrong
+                self._course.storing.result()
+        failure, blameless = ending.failure, ending.blameless
+        if ending.finished:
+            try:
+                result = keeper.keep_results(worker.arena, ending.finished.files)
+            except ValueError as error:
+                result, failure = None, f"its result is not what it says: {error}"
+            if result is not None:
+                return m.WorkerFinished(task_id, result, tuple(sorted(ending.finished.metrics.items())))
+            failure, blameless = failure or "its result could not be saved", not failure
+        if ending.trusted:
+            checkpoint = keeper.keep_state(worker.arena)
+            if checkpoint and not self._request:
+                self._tools.post(m.CheckpointStored(task_id, checkpoint))
+        return m.WorkerFailed(task_id, failure, blameless) if failure else None
+
+    def _close(self, outcome: m.Message | None, gone: float, freed: float | None = None) -> None:
+        with self._lock:
+            self._closed = True
+            asked = self._request is not None
+        if outcome:
+            self._tools.post(outcome)
+        if asked:
+            self._answer(gone, freed)
+
+    def _answer(self, gone: float, freed: float | None = None) -> None:
+        """One record per run, however often it was asked for."""
+        with self._lock:
+            request, first = self._request, not self._answered
+            self._answered = True
+        if request is None or not first:
+            return
+        checkpoint, course = self._tools.keeper.newest, self._course
+        record = GiveBackRecord(
+            task_id=self._manifest.task_id,
+            trigger=request.trigger,
+            at=request.at,
+            stopped_ms=max(0.0, 1000 * (gone - request.asked)),
+            vram_free_ms=None if freed is None else max(0.0, 1000 * (freed - request.asked)),
+            steps_lost=max(0, course.step - (checkpoint.step if checkpoint else 0)),
+            committed=course.committed,
+        )
+        self._tools.post(m.GpuGivenBack(record, checkpoint))
+
+
+def _obituary(status: int, tail: str) -> str:
+    """How a worker that nobody killed ended, in words."""
+    how = "it was killed, most likely for its memory" if status in (-9, 137) else f"it ended by itself with status {status}"
+    return f"{how}. {tail}".strip()
