@@ -13,8 +13,7 @@ from desktop_app.core.messages import OwnerMessage
 from desktop_app.ui.present import Reply, Silence
 from desktop_app.wire import link
 
-_FIRST_WAIT_MS, _LONGEST_WAIT_MS = 100, 3_000
-_SLOW_START = 12  # failed attempts, about half a minute
+_FIRST_WAIT_MS, _LONGEST_WAIT_MS, _SLOW_START = 100, 3_000, 12  # the last in failed attempts: about half a minute
 
 
 class Bridge(QObject):
@@ -29,10 +28,10 @@ class Bridge(QObject):
         self._retry = QTimer(self, singleShot=True)
         self._retry.timeout.connect(self.connect_now)
         self._socket = QLocalSocket(self)
-        self._socket.connected.connect(self._greet)
+        self._socket.connected.connect(lambda: self._write(link.encode_hello(os.getpid())))
         self._socket.readyRead.connect(self._read)
-        self._socket.disconnected.connect(self._lost)
-        self._socket.errorOccurred.connect(self._lost)
+        for end in (self._socket.disconnected, self._socket.errorOccurred):
+            end.connect(self._lost)
 
     @Slot()
     def connect_now(self) -> None:
@@ -52,10 +51,6 @@ class Bridge(QObject):
         if self._socket.state() is QLocalSocket.LocalSocketState.ConnectedState:
             self._socket.write(frame)
             self._socket.flush()
-
-    @Slot()
-    def _greet(self) -> None:
-        self._write(link.encode_hello(os.getpid()))
 
     @Slot()
     def _read(self) -> None:

@@ -3,7 +3,9 @@
 Called by every widget that draws itself.
 """
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPalette
+from PySide6.QtWidgets import QWidget
 
 from desktop_app.ui.present import Look
 
@@ -35,11 +37,19 @@ def text(palette: QPalette) -> QColor:
 
 def muted(palette: QPalette) -> QColor:
     """For explanations; still more than 4.5 : 1 against the background."""
-    return mix(palette.color(_ROLE.Text), palette.color(_ROLE.Base), 0.36)
+    return mix(palette.color(_ROLE.WindowText), surface(palette), 0.33)
 
 
 def surface(palette: QPalette) -> QColor:
+    """For cards: lifted off the window, and never the colour of the fields that lie on them in the dark."""
+    if is_dark(palette):
+        return mix(palette.color(_ROLE.Window), palette.color(_ROLE.WindowText), 0.06)
     return palette.color(_ROLE.Base)
+
+
+def sunken(palette: QPalette) -> QColor:
+    """For the sidebar."""
+    return mix(palette.color(_ROLE.Window), QColor("black"), 0.18 if is_dark(palette) else 0.05)
 
 
 def line(palette: QPalette) -> QColor:
@@ -49,7 +59,7 @@ def line(palette: QPalette) -> QColor:
 
 def track(palette: QPalette) -> QColor:
     """For the empty part of a bar."""
-    return mix(palette.color(_ROLE.Base), palette.color(_ROLE.Text), 0.12)
+    return mix(surface(palette), palette.color(_ROLE.WindowText), 0.13)
 
 
 def accent(palette: QPalette) -> QColor:
@@ -62,6 +72,11 @@ def on_accent(palette: QPalette) -> QColor:
 
 def is_dark(palette: QPalette) -> bool:
     return palette.color(_ROLE.Window).lightness() < palette.color(_ROLE.WindowText).lightness()
+
+
+def focus_shows(widget: QWidget) -> bool:
+    """Whether to draw a focus ring: for those who move by keys, as the platform's own buttons do."""
+    return widget.hasFocus() and widget.window().testAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange)
 
 
 def wrong(palette: QPalette) -> QColor:

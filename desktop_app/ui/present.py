@@ -68,6 +68,7 @@ _LOOKS: dict[Reason, Look] = {
 }
 """Every other reason is a pause that ends by itself."""
 
+_GAUGES = ("utilisation", "memory", "temperature", "power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 
 
@@ -184,17 +185,24 @@ def balloon(before: State, after: State) -> str:
 
 def home(heard: Heard) -> HomeView:
     """Home, from the state or from its absence."""
-    state = State() if isinstance(heard, Silence) else heard
-    shown = status(heard)
+    if isinstance(heard, Silence):
+        return _unknown_home(heard)
     return HomeView(
-        shown,
-        _welcome(state) if shown.live else "",
-        _device(state),
-        _gauges(state),
-        None if state.task is None else _task(state, state.task),
-        (_today(state), _rate(state), _give_back(state)),
-        phrases.notice(state.notices[0]) if state.notices else "",
+        status(heard),
+        _welcome(heard),
+        _device(heard),
+        _gauges(heard),
+        None if heard.task is None else _task(heard, heard.task),
+        (_today(heard), _rate(heard), _give_back(heard)),
+        phrases.notice(heard.notices[0]) if heard.notices else "",
     )
+
+
+def _unknown_home(silence: Silence) -> HomeView:
+    """What is not known is not shown as nothing."""
+    load, memory, heat, power = (Gauge(say(f"gauge.{name}"), say("unknown")) for name in _GAUGES)
+    today, rate, back = (Figure(say(f"home.{name}"), say("unknown")) for name in ("today", "rate", "back"))
+    return HomeView(status(silence), "", "", (load, memory, heat, power), None, (today, rate, back), "")
 
 
 def schedule(heard: Heard) -> ScheduleView:
@@ -283,6 +291,8 @@ def _give_back(state: State) -> Figure:
         return Figure(say("home.back"), say("home.back.none"), say("home.back.none.hint"))
     last = state.give_backs[0]
     hint = say("home.back.hint", trigger=phrases.trigger(last.trigger), when=phrases.ago(last.at, state.now, state.zone))
-    return Figure(say("home.back"), phrases.give_back(last), hint)
+    free = last.vram_free_ms
+    label, ms = ("home.back.stopped", last.stopped_ms) if free is None else ("home.back.free", free)
+    return Figure(say(label), phrases.seconds(ms), hint)
 
 

@@ -15,7 +15,7 @@ from desktop_app.core.state import Paid, State
 from desktop_app.wire import phrases
 from desktop_app.wire.phrases import say
 
-_PAYOUTS_SHOWN = 8
+_PAYOUTS_SHOWN = 6
 _HEX = frozenset("0123456789abcdefABCDEF")
 
 
@@ -130,14 +130,15 @@ def earned_today(state: State) -> MicroUsd:
 
 def wallet(state: State | None) -> WalletView:
     """The wallet page; None: the engine is silent."""
-    shown = state or State()
-    purse = shown.wallet
+    if state is None:
+        return _unknown_wallet()
+    shown, purse = state, state.wallet
     balance = phrases.exact(purse.balance) if purse.balance is not None else say("wallet.balance.unknown")
     hint = say("wallet.balance.hint" if purse.chain_ok or purse.balance is None else "wallet.balance.offline")
     return WalletView(
-        live=state is not None,
-        practice=state is not None and shown.settings.network == "practice",
-        locked=state is not None and not purse.ready and purse.needs_passphrase,
+        live=True,
+        practice=shown.settings.network == "practice",
+        locked=not purse.ready and purse.needs_passphrase,
         new=not purse.address,
         balance=Figure(say("wallet.balance"), balance, hint),
         figures=(
@@ -147,10 +148,18 @@ def wallet(state: State | None) -> WalletView:
         ),
         address=purse.address,
         payouts=tuple(
-            PayoutRow(phrases.ago(payout.time, shown.now, shown.zone), phrases.exact(payout.amount), payout.transaction)
+            PayoutRow(phrases.ago(payout.time, shown.now, shown.zone), phrases.aligned(payout.amount), payout.transaction)
             for payout in purse.payouts[:_PAYOUTS_SHOWN]
         ),
     )
+
+
+def _unknown_wallet() -> WalletView:
+    """What is not known is not shown as nothing."""
+    names = ("pending", "earned", "paid")
+    one, two, three = (Figure(say(f"wallet.{name}"), say("unknown"), say(f"wallet.{name}.hint")) for name in names)
+    balance = Figure(say("wallet.balance"), say("unknown"), say("wallet.balance.hint"))
+    return WalletView(False, False, False, False, balance, (one, two, three), "", ())
 
 
 def cash(state: State | None, seen: str = "") -> CashView:

@@ -48,7 +48,7 @@ class Window(QWidget):
     def sizeHint(self) -> QSize:
         """As large as the pages like, but never larger than the screen has room for."""
         room = self.screen().availableSize() * 0.95
-        return QSize(880, 660).boundedTo(room)
+        return QSize(880, 640).boundedTo(room)
 
     def show_page(self, name: str) -> None:
         """Turn to a page: "home", "schedule" or "wallet"."""
@@ -105,7 +105,7 @@ class Sidebar(QWidget):
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), colours.mix(self.palette().window().color(), colours.text(self.palette()), 0.05))
+        painter.fillRect(self.rect(), colours.sunken(self.palette()))
         painter.setPen(colours.line(self.palette()))
         painter.drawLine(self.rect().topRight(), self.rect().bottomRight())
 
@@ -135,7 +135,7 @@ class PageButton(QAbstractButton):
         if self.isChecked():
             painter.setBrush(colours.accent(palette))
             painter.drawRoundedRect(QRectF(place.left(), place.top() + 8, 3, place.height() - 16), 1.5, 1.5)
-        if self.hasFocus():
+        if colours.focus_shows(self):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.setPen(colours.accent(palette))
             painter.drawRoundedRect(place, 6, 6)

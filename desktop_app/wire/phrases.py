@@ -136,6 +136,12 @@ def exact(amount: int) -> str:
     return _dollars(amount < 0, *divmod(abs(amount), DOLLAR))
 
 
+def aligned(amount: int) -> str:
+    """An amount with all six decimals, for columns."""
+    whole, micro = divmod(abs(amount), DOLLAR)
+    return f"{'-' if amount < 0 else ''}${whole:,}.{micro:06d}"
+
+
 def rate(of: Rate) -> str:
     """What an hour pays."""
     return say("rate", amount=money(of))

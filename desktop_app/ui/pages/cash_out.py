@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.core.messages import OwnerCancelledCashOut, OwnerConfirmedCashOut, OwnerMessage
 from desktop_app.core.state import State
@@ -36,14 +36,13 @@ class CashOutCard(Card):
         self.quote = QuoteFace(post, confide)
         self.progress = ProgressFace(post)
         self.outcome = OutcomeFace(self._again)
-        self._stack = QStackedWidget()
         self._faces: dict[Face, Form | QuoteFace | ProgressFace | OutcomeFace] = {
             Face.FORM: self.form, Face.QUOTE: self.quote, Face.PROGRESS: self.progress, Face.OUTCOME: self.outcome,
         }
-        for face in self._faces.values():
-            self._stack.addWidget(face)
         self.body.addWidget(Text(Tone.HEADING, say("cash.title")))
-        self.body.addWidget(self._stack)
+        for face in self._faces.values():
+            self.body.addWidget(face)
+            face.setVisible(face is self.form)
 
     @property
     def face(self) -> Face:
@@ -57,9 +56,9 @@ class CashOutCard(Card):
         if view == self._view:
             return
         self._view = view
-        face = self._faces[view.face]
-        face.show_view(view)
-        self._stack.setCurrentWidget(face)
+        self._faces[view.face].show_view(view)
+        for name, face in self._faces.items():
+            face.setVisible(name is view.face)
 
     def answer(self, ok: bool, detail: str) -> None:
         """The engine's word on the passphrase."""
@@ -207,7 +206,7 @@ class OutcomeFace(QWidget):
 
 
 class TransactionLine(QWidget):
-    """A transaction hash to look up, with a button that copies it; keeps its height when there is none."""
+    """A transaction hash to look up, with a button that copies it; hidden while there is none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -220,9 +219,6 @@ class TransactionLine(QWidget):
         row.addWidget(self._words)
         row.addWidget(self.copy)
         row.addStretch()
-        policy = self.sizePolicy()
-        policy.setRetainSizeWhenHidden(True)
-        self.setSizePolicy(policy)
 
     def show_hash(self, transaction: str) -> None:
         """Draw another hash."""

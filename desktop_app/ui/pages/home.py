@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QPushButton, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop_app.core.messages import (
     OwnerAskedFinish,
@@ -23,6 +23,8 @@ from desktop_app.ui.widgets.meter import Meter
 from desktop_app.ui.widgets.text import Text, Tone
 from desktop_app.ui.widgets.toggle import Toggle
 from desktop_app.wire.phrases import say
+
+_BAR_HEIGHT = 12
 
 
 class HomePage(Page):
@@ -150,6 +152,7 @@ class TaskCard(Card):
         self._title, self._percent = Text(Tone.HEADING), Text(Tone.HEADING)
         self._bar = QProgressBar()
         self._bar.setTextVisible(False)
+        self._bar.setFixedHeight(_BAR_HEIGHT)
         self._bar.setRange(0, 1000)
         self._facts = Text(Tone.CAPTION)
         self._empty, self._hint = Text(Tone.HEADING, say("home.task.none")), Text(Tone.CAPTION, lines=2)
@@ -170,6 +173,7 @@ class TaskCard(Card):
         self._stack = QStackedWidget()
         self._stack.addWidget(idle)
         self._stack.addWidget(busy)
+        self._stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.body.addWidget(self._stack)
 
     def show_task(self, task: TaskView | None, welcome: str) -> None:

@@ -96,9 +96,11 @@ class PurseCard(Card):
         words.addLayout(stages)
         words.addSpacing(GAP)
         words.addWidget(Text(Tone.CAPTION, say("wallet.address")))
-        words.addWidget(self._groups)
-        words.addSpacing(4)
-        words.addWidget(self.copy)
+        below = QHBoxLayout()
+        below.setSpacing(2 * GAP)
+        below.addWidget(self._groups, 1)
+        below.addWidget(self.copy, 0, Qt.AlignmentFlag.AlignTop)
+        words.addLayout(below)
         return words
 
     def show_view(self, view: WalletView) -> None:
@@ -109,7 +111,7 @@ class PurseCard(Card):
         for texts, figure in zip(self._figures, view.figures, strict=True):
             for text, words in zip(texts, (figure.label, figure.value, figure.hint), strict=True):
                 text.say(words)
-        self._groups.say(phrases.grouped(view.address) or say("wallet.address.none"))
+        self._groups.say(_two_lines(phrases.grouped(view.address)) or say("wallet.address.none"))
         self._qr.show_text(view.address)
         self.copy.setEnabled(bool(view.address))
 
@@ -122,6 +124,12 @@ class PurseCard(Card):
     @Slot()
     def _copied_long_ago(self) -> None:
         self.copy.setText(say("wallet.copy"))
+
+
+def _two_lines(groups: str) -> str:
+    """An address broken in the middle: five groups of four, and five more."""
+    words = groups.split()
+    return " ".join(words[:6]) + ("\n" + " ".join(words[6:]) if len(words) > 6 else "")
 
 
 class PayoutsCard(Card):

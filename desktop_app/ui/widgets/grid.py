@@ -40,6 +40,7 @@ class WeekGrid(QWidget):
         self._now: float | None = None
         self._anchor = self._cursor = (0, 0)  # day, half hour
         self._stroke: Cell | None = None
+        self._keyed = False  # the cursor is drawn for keys, and is in the way of a mouse
         self.brush = Cell.ALWAYS
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMouseTracking(True)
@@ -81,7 +82,8 @@ class WeekGrid(QWidget):
         return QSize(400, 8 * (self.fontMetrics().height() + 8))
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        GridPainter(self, self._layout()).draw(self._schedule, self._now, self._selection())
+        by_keys = self.hasFocus() and (self._keyed or self.window().testAttribute(Qt.WidgetAttribute.WA_KeyboardFocusChange))
+        GridPainter(self, self._layout()).draw(self._schedule, self._now, self._selection() if by_keys else QRect())
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         buttons = {Qt.MouseButton.LeftButton: self.brush, Qt.MouseButton.RightButton: Cell.OFF}
@@ -90,6 +92,7 @@ class WeekGrid(QWidget):
             return
         self._before, self._stroke = self._schedule, buttons[event.button()]
         self._anchor = self._cursor = where
+        self._keyed = False
         self._paint_stroke()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
@@ -114,6 +117,7 @@ class WeekGrid(QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key = _KEYS(event.key())
+        self._keyed = True
         if key in _STEPS:
             self._step(*_STEPS[key], extend=bool(event.modifiers() & Qt.KeyboardModifier.ShiftModifier))
         elif key in _PAINTS:

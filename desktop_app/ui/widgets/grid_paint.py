@@ -74,13 +74,10 @@ def fill(painter: QPainter, place: QRectF, cell: Cell, palette: QPalette) -> Non
     painter.save()
     painter.setClipPath(clip)
     painter.setPen(QPen(colours.mix(colours.surface(palette), accent, 0.75), 1.8))
-    # the hatch is laid over the whole widget, so that neighbouring runs continue one another
-    start = (place.left() - place.bottom()) // _HATCH * _HATCH
-    while start < place.right() - place.top() + place.height():
-        x = start + place.bottom()
-        painter.drawLine(QPointF(x, place.bottom()), QPointF(x + place.height(), place.top()))
-        start += _HATCH
-    painter.setClipping(False)
+    foot = (place.left() - place.height()) // _HATCH * _HATCH
+    while foot < place.right():
+        painter.drawLine(QPointF(foot, place.bottom()), QPointF(foot + place.height(), place.top()))
+        foot += _HATCH
     painter.restore()
 
 
@@ -104,7 +101,7 @@ class GridPainter:
         self._ticks()
         if now is not None:
             self._now(now)
-        if self._widget.hasFocus():
+        if selection.isValid():
             self._selected(selection)
         self._painter.end()
 

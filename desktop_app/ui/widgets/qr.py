@@ -41,16 +41,21 @@ class QrCode(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         if not self._modules:
-            painter.setPen(colours.line(self.palette()))
-            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colours.track(self.palette()))
+            painter.drawRoundedRect(self.rect(), 6, 6)
             return
-        painter.fillRect(self.rect(), QColor("white"))
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor("white"))
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawRoundedRect(self.rect(), 6, 6)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing, False)
         # whole device pixels per module, so that no edge is blurred
         ratio = self.devicePixelRatioF()
         module = max(1, int(self.width() * ratio / len(self._modules))) / ratio
         margin = (self.width() - module * len(self._modules)) / 2
         margin = int(margin * ratio) / ratio
-        painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor("black"))
         for row, line in enumerate(self._modules):
             for column, dark in enumerate(line):

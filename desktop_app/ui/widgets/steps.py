@@ -33,7 +33,7 @@ class Steps(QWidget):
         return QSize(widest + _SIGN + 12, self._row() * len(self._steps))
 
     def _row(self) -> int:
-        return max(_SIGN, self.fontMetrics().height()) + 10
+        return max(_SIGN, self.fontMetrics().height()) + 7
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

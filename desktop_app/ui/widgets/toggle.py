@@ -35,14 +35,14 @@ class Toggle(QAbstractButton):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         palette = self.palette()
-        if self.hasFocus():
+        if colours.focus_shows(self):
             painter.setPen(QPen(colours.mix(colours.accent(palette), colours.text(palette), 0.2), 2))
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), _HEIGHT / 2 + 3, _HEIGHT / 2 + 3)
         body = QRectF(4, 4, _WIDTH, _HEIGHT)
         on = self.isChecked()
         fill = colours.accent(palette) if on else colours.mix(colours.surface(palette), colours.text(palette), 0.42)
         if not self.isEnabled():
-            fill = colours.mix(fill, colours.surface(palette), 0.55)
+            fill = colours.mix(fill, colours.surface(palette), 0.4)
         elif self.isDown():
             fill = colours.mix(fill, QColor("black"), 0.12)
         painter.setPen(QPen(fill, 0))
