@@ -1,0 +1,147 @@
+"""One run of the agent, from the saved state to the last goodbye. Called by `agent.main`.
+
+The order matters: the state first, so that guests see something at once; then the senses and the wallet; then the network,
+which on practice has to start first. What waits for the network (market, chain) joins when it is there.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from typing import Any
+
+from desktop_app.adapters.chain import Chain
+from desktop_app.adapters.clock import Clock
+from desktop_app.adapters.keys import Keys
+from desktop_app.adapters.link import Link
+from desktop_app.adapters.market import Endpoint, Market
+from desktop_app.adapters.store import Store
+from desktop_app.adapters.supervisor.api import Supervisor
+from desktop_app.agent import door
+from desktop_app.agent.companion import Companion
+from desktop_app.agent.money import Money
+from desktop_app.agent.perform import Hands
+from desktop_app.agent.senses import Senses
+from desktop_app.agent.wallet import Wallet
+from desktop_app.core.gpu import Tier
+from desktop_app.core.messages import AgentStarted, Message
+from desktop_app.core.state import State
+from desktop_app.engine import Engine
+from desktop_app.wire.bundle import check_blob
+from desktop_app.wire.logins import AGENT, login
+from desktop_app.wire.networks import PRACTICE, load, load_practice
+from desktop_app.wire.profile import Profile
+
+PATIENCE_S = 2.0
+
+
+class Life:
+    """All the parts, held together."""
+
+    def __init__(self, profile: Profile, keys: Keys, *, unattended: bool) -> None:
+        self._profile = profile
+        self._keys = keys
+        self._clock = Clock()
+        self._ended = asyncio.Event()
+        self._loops: set[asyncio.Task[None]] = set()
+        self._store = Store(profile.settings, profile.database)
+        self._wallet = Wallet(keys, self.post, unattended=unattended)
+        self._senses = Senses(profile.root, self._clock, self.post, lambda: self.state)
+        self._link = Link(profile.socket, self.post, self._wallet.take_secret, lambda: self.state)
+        self._companion = Companion(profile.practice, profile.logs / "practice.log")
+        self._engine: Engine | None = None
+
+    @property
+    def state(self) -> State:
+        """The newest state."""
+        return self._engine.state if self._engine is not None else State()
+
+    def post(self, message: Message) -> None:
+        """Put a message into the engine's inbox, from any thread."""
+        if self._engine is not None:
+            self._engine.post(message)
+
+    async def live(self) -> None:
+        """Run until the owner quits."""
+        loaded = await asyncio.to_thread(self._store.open)
+        device = await asyncio.to_thread(self._senses.find)
+        profile = self._profile
+        supervisor = Supervisor(self.post, profile.blobs, profile.tasks, profile.logs, device, self._senses.vram_free)
+        hands = Hands(self.post, supervisor, self._keys, self._store, self._ended.set)
+        self._engine = Engine(loaded.state, self._store, hands.perform, self._link.publish)
+        engine = asyncio.create_task(self._engine.run())
+        try:
+            await self._begin(loaded.problems, hands)
+            await self._ended.wait()
+        finally:
+            await self._end(hands, supervisor, engine)
+
+    async def _begin(self, problems: tuple[Message, ...], hands: Hands) -> None:
+        self.post(AgentStarted(self._clock.now(), self._clock.zone()))
+        for problem in problems:
+            self.post(problem)
+        await self._link.open()
+        self._loop(self._senses.tick())
+        self._loop(self._senses.look())
+        hands.later(self._open_wallet())
+        if self.state.settings.network == PRACTICE:
+            self._companion.start()
+        hands.later(self._join_network(hands))
+
+    async def _open_wallet(self) -> None:
+        await self._wallet.open()
+
+    async def _join_network(self, hands: Hands) -> None:
+        name = self.state.settings.network
+        network = await self._companion.network() if name == PRACTICE else load(name)
+        chain = Chain(network)
+        market = Market(
+            self.post,
+            self._profile.blobs,
+            self._endpoint,
+            door.judge(network),
+            check_blob,
+            door.check_voucher(chain),
+            self.state.gpu.tier or Tier.PRACTICE,
+        )
+        if self.state.gpu.chain_id is not None:
+            market.follow(self.state.gpu.chain_id)
+        money = Money(network, chain, market, self._keys, self._wallet, self.post, lambda: self.state)
+        hands.market.set_result(market)
+        hands.money.set_result(money)
+        self._loop(market.run())
+        self._loop(money.follow())
+
+    def _endpoint(self) -> Endpoint:
+        """Where the market is now: a practice network that started again may have moved."""
+        who = login(self._profile.practice, AGENT)
+        return Endpoint(load_practice(self._profile.practice / "network.json").nats_urls, who.user, who.password)
+
+    def _loop(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._loops.add(task)
+        task.add_done_callback(self._fell)
+
+    def _fell(self, task: asyncio.Task[None]) -> None:
+        """A loop that ends by itself is a fault; the agent ends with it, and whoever started it starts it again."""
+        self._loops.discard(task)
+        if not task.cancelled() and not self._ended.is_set():
+            self._ended.set()
+
+    async def _end(self, hands: Hands, supervisor: Supervisor, engine: asyncio.Task[None]) -> None:
+        """GPU first, then what can wait."""
+        await asyncio.to_thread(supervisor.close)
+        await hands.close()
+        loops = tuple(self._loops)
+        for task in (*loops, engine):
+            task.cancel()
+        faults = await asyncio.gather(*loops, engine, return_exceptions=True)
+        self._senses.let_go()
+        self._wallet.forget()
+        self._keys.close()
+        await self._companion.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._link.close(), PATIENCE_S)
+        await asyncio.to_thread(self._store.close)
+        for fault in faults:
+            if isinstance(fault, Exception):
+                raise fault
