@@ -1,5 +1,7 @@
 """Training: it learns, it resumes to the bit, and it says what does not fit."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from safetensors.torch import load, save_file
 from desktop_app.core.catalogue import state_bytes
 from desktop_app.core.classifier import shape_of
 from desktop_app.wire.bundle import catalogue
+from desktop_app.worker.kinds.draws import generator
 from tests.kinds import TRAIN_DATA, copied, finished, make, run
 from tests.manifests import TRAINING
 
@@ -44,6 +47,36 @@ def test_a_resumed_run_ends_with_the_same_bits(stops: tuple[int, ...]) -> None:
         kind.restore(state)
     run(kind, at)
     assert kind.result() == whole
+
+
+def test_it_moves_the_weights_as_torchs_own_optimizer_does() -> None:
+    kind = make(KIND, DATA, TRAINING | {"noise": 0})
+    copies = {name: tensor.clone().requires_grad_() for name, tensor in kind.state().items() if name.startswith("layers.")}
+    optimizer = torch.optim.AdamW(list(copies.values()), lr=0.01, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=kind.steps)
+    data, state = load(TRAIN_DATA.read_bytes()), kind.state()
+    for index in range(10):
+        rows = torch.randint(len(data["images"]), (16,), generator=generator(7, f"step {index}"))
+        outputs = (data["images"][rows].float() - state["input.mean"]) * state["input.scale"]
+        for layer in range(3):
+            outputs = torch.nn.functional.linear(outputs, copies[f"layers.{layer}.weight"], copies[f"layers.{layer}.bias"])
+            outputs = outputs.relu() if layer < 2 else outputs
+        loss = torch.nn.functional.cross_entropy(outputs, data["labels"][rows].long())
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        schedule.step()
+        assert kind.step(index) == pytest.approx(loss.item(), rel=1e-4)
+    for name, tensor in copies.items():
+        assert torch.allclose(tensor, kind.state()[name], atol=1e-4)
+
+
+def test_no_task_imports_the_compiler() -> None:
+    code = (
+        "import sys; from tests.kinds import *; from tests.manifests import TRAINING;"
+        "run(make('train.classifier/1', {'data': TRAIN_DATA}, TRAINING)); sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, cwd=Path(__file__).parents[3])
 
 
 def test_another_seed_is_another_model() -> None:
