@@ -15,7 +15,7 @@ from desktop_app.adapters.keys import Keys
 from desktop_app.adapters.link import Link
 from desktop_app.adapters.market import Endpoint, Market
 from desktop_app.adapters.store import Store
-from desktop_app.adapters.supervisor.api import Supervisor
+from desktop_app.adapters.supervisor import Supervisor
 from desktop_app.agent import door
 from desktop_app.agent.companion import Companion
 from desktop_app.agent.money import Money

@@ -69,8 +69,9 @@ class Money:
     async def quote(self, cash_out: CashOut, accounts: tuple[JobAccount, ...]) -> None:
         """Redeem what is earned, then ask what the transfer costs."""
         gpu_id = self._state().gpu.chain_id
-        for account in accounts if gpu_id is not None else ():
-            await self._market.redeem(account, gpu_id)
+        for account in accounts:
+            if gpu_id is not None:
+                await self._market.redeem(account, gpu_id)
         await self._look_once()
         answer = await self._market.quote(cash_out, self._state().wallet.address)
         if isinstance(answer, Quote):

@@ -5,7 +5,6 @@ thread. A broken world becomes words for the owner; a bug is logged with its tra
 """
 
 import asyncio
-import hashlib
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
@@ -13,14 +12,13 @@ from typing import Any, assert_never
 from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
-from desktop_app.adapters.supervisor.api import Supervisor
+from desktop_app.adapters.supervisor import Supervisor
 from desktop_app.agent.money import Money
 from desktop_app.core import effects as e
 from desktop_app.core.errors import AppError
 from desktop_app.core.messages import Message, ReceiptSigned, TroubleArose
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical
 from desktop_app.core.state import NoticeKind
-from desktop_app.wire import market as wire
 
 log = logging.getLogger(__name__)
 
@@ -114,8 +112,7 @@ class Hands:
             case e.WithdrawOffer():
                 await market.withdraw()
             case e.RegisterGpu(device, tier, owner, operator):
-                hardware = "0x" + hashlib.sha256(device.uuid.encode()).hexdigest()
-                await market.register(device.uuid, wire.RegisterGpu(owner, operator, hardware, tier))
+                await market.register(device, tier, owner, operator)
             case e.FetchBundle(lease):
                 await market.fetch(lease)
             case e.ResumeLease(lease):

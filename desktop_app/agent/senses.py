@@ -35,7 +35,7 @@ class Senses:
     def find(self) -> Device:
         """The first NVIDIA GPU, else the practice device; may take a second, so in a thread."""
         found = self._nvml.find()
-        self._device = found[0] if found else practice_device(str(self._root))
+        self._device = found[0] if found else practice_device(self._root)
         return self._device
 
     def vram_free(self) -> int | None:
