@@ -15,8 +15,10 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from desktop_app.wire.tensors import WIDTHS, Malformed
 
 MAGIC = b"SUBLETAR"
 VERSION = 1
@@ -25,7 +27,6 @@ OPEN, CLOSED = 1, 0
 SLOTS = 2
 PAGE = 4096
 
-HEADER_LIMIT = 1 << 20  # bytes of a safetensors header that we read
 STEP_TENSOR = "sublet.step"
 """An int64 scalar in every state: the number of steps in it, so that a checkpoint says itself how far it is."""
 
@@ -33,14 +34,6 @@ _PREFIX = struct.Struct("<8sIIQQ")
 _SLOT = struct.Struct("<QQQI")  # seq, step, length, crc32 of the payload
 _CRC = struct.Struct("<I")
 _SLOT_AT = (128, 192)
-
-_ITEM_BYTES = {
-    "F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U64": 8, "U32": 4, "U16": 2, "U8": 1, "BOOL": 1,
-}  # fmt: skip
-
-
-class Malformed(ValueError):
-    """Bytes that are not what they must be; the text says what is wrong with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,7 @@ class TensorSpec:
 
     @property
     def bytes(self) -> int:
-        return math.prod(self.shape) * _ITEM_BYTES[self.dtype]
+        return math.prod(self.shape) * WIDTHS[self.dtype]
 
 
 def layout_of(prefix: bytes) -> Layout:
@@ -128,7 +121,10 @@ def newest(headers: Sequence[SlotHeader | None]) -> tuple[int, SlotHeader] | Non
 
 
 def payload_header(specs: Sequence[TensorSpec]) -> bytes:
-    """The head of a safetensors file with these tensors one after the other: length, JSON, padding to 8 bytes."""
+    """The head of a safetensors file with these tensors one after the other: length, JSON, padding to 8 bytes.
+
+    `wire.tensors` reads what this writes; it stands alone since a slot's tensors are written in place, not gathered first.
+    """
     described: dict[str, object] = {}
     offset = 0
     for spec in specs:
@@ -137,43 +133,3 @@ def payload_header(specs: Sequence[TensorSpec]) -> bytes:
     text = json.dumps(described, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
-
-
-def read_payload_header(head: bytes, total: int) -> tuple[dict[str, TensorSpec], dict[str, int]]:
-    """Specs and absolute offsets by name, from the first bytes (at most HEADER_LIMIT + 8) of a safetensors file of `total` bytes.
-
-    Raises Malformed unless the tensors lie one after the other and fill the file exactly.
-    """
-    if len(head) < 8:
-        raise Malformed("too short for safetensors")
-    (length,) = struct.unpack_from("<Q", head)
-    if length > HEADER_LIMIT or 8 + length > len(head):
-        raise Malformed("the safetensors header is too long")
-    try:
-        described = json.loads(head[8 : 8 + length])
-    except (ValueError, RecursionError):
-        raise Malformed("the safetensors header is not JSON") from None
-    if not isinstance(described, dict):
-        raise Malformed("the safetensors header is not an object")
-    described.pop("__metadata__", None)
-    specs: dict[str, TensorSpec] = {}
-    offsets: dict[str, int] = {}
-    at = 8 + length
-    for spec, begin, end in sorted(_tensors(described), key=lambda entry: entry[1:]):
-        if begin != at - 8 - length or end - begin != spec.bytes:
-            raise Malformed(f"the tensor {spec.name[:60]!r} does not lie where it must")
-        specs[spec.name], offsets[spec.name] = spec, at
-        at += spec.bytes
-    if at != total:
-        raise Malformed("the tensors do not fill the file")
-    return specs, offsets
-
-
-def _tensors(described: Mapping[str, object]) -> Iterator[tuple[TensorSpec, int, int]]:
-    for name, entry in described.items():
-        match entry:
-            case {"dtype": str(dtype), "shape": list(shape), "data_offsets": [int(begin), int(end)]} if dtype in _ITEM_BYTES:
-                if all(isinstance(side, int) and 0 <= side <= 1 << 40 for side in shape) and len(shape) <= 8:
-                    yield TensorSpec(name, dtype, tuple(shape)), begin, end
-                    continue
-        raise Malformed(f"the tensor {name[:60]!r} is not described as safetensors describes one")

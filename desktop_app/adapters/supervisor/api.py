@@ -112,7 +112,8 @@ class Supervisor:
         with self._lock:
             sessions = list(self._sessions.values())
         for session in sessions:
-            session.give_back(Trigger.QUIT, 0)
+            if not session.over:
+                session.give_back(Trigger.QUIT, 0)
         for session in sessions:
             session.thread.join()
         for thread in self._tests:

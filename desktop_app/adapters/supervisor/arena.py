@@ -11,10 +11,13 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 
 from desktop_app.wire import arena as layout
+from desktop_app.wire import tensors
 
 _CHUNK = 1 << 20
+_HEAD = tensors.MOST_HEADER + 4096  # a whole header, and the step behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +82,7 @@ class Arena:
         for piece in self._pieces(self.layout.slot_at(slot), header.length):
             crc = zlib.crc32(piece, crc)
             digest.update(piece)
-            if len(head) < layout.HEADER_LIMIT + 8:
+            if len(head) < _HEAD:
                 head += piece
             write(piece)
         if crc != header.crc or self._header(slot) != header:
@@ -101,13 +104,13 @@ class Arena:
 
 def _check_payload(head: bytes, header: layout.SlotHeader) -> None:
     """The copy is a safetensors file, and says itself how many steps it holds."""
+    file = BytesIO(head)
     try:
-        specs, offsets = layout.read_payload_header(head, header.length)
-    except layout.Malformed as error:
+        step = tensors.read_header(file, header.length).get(layout.STEP_TENSOR)
+    except tensors.Malformed as error:
         raise Torn(str(error)) from None
-    at = offsets.get(layout.STEP_TENSOR, header.length)
-    inside = head[at : at + 8]
-    if len(inside) < 8 or specs[layout.STEP_TENSOR].bytes != 8 or int.from_bytes(inside, "little", signed=True) != header.step:
+    inside = head[file.tell() + step.begin :][:8] if step and step.dtype == "I64" and step.shape == () else b""
+    if len(inside) < 8 or int.from_bytes(inside, "little", signed=True) != header.step:
         raise Torn("the state and its header differ about the number of steps")
 
 

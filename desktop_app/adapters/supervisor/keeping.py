@@ -7,14 +7,14 @@ import errno
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BytesIO
 
 from desktop_app.adapters.supervisor.arena import Arena, Torn
 from desktop_app.adapters.supervisor.blobs import Blobs, Incoming
 from desktop_app.core.messages import Message, TroubleArose
 from desktop_app.core.state import NoticeKind
 from desktop_app.core.task import Blob, Checkpoint
-from desktop_app.wire import arena as layout
-from desktop_app.wire import ipc
+from desktop_app.wire import ipc, tensors
 
 _KEPT = 3  # newest checkpoints on disk: an older one may still be on its way to the market
 _TRIES = 5
@@ -104,11 +104,11 @@ def copy_result(arena: Arena, file: ipc.OutputFile, blob: Incoming) -> str:
     head = bytearray()
 
     def write(piece: bytes) -> None:
-        if len(head) < layout.HEADER_LIMIT + 8:
+        if len(head) <= tensors.MOST_HEADER + 8:
             head.extend(piece)
         blob.write(piece)
 
     sha256 = arena.read_output(file.offset, file.length, write)
     if file.format == "safetensors":
-        layout.read_payload_header(bytes(head), file.length)
+        tensors.read_header(BytesIO(head), file.length)
     return sha256

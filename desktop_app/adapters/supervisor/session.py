@@ -16,6 +16,7 @@ from desktop_app.adapters.supervisor.hosted import Event, Exited, HostedWorker
 from desktop_app.adapters.supervisor.keeping import Keeper
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.stale import Stale
+from desktop_app.adapters.supervisor.vram import wait_free
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
@@ -25,8 +26,6 @@ from desktop_app.wire import ipc
 
 _TICK_S = 0.25
 _PROGRESS_S = 0.25
-_VRAM_S = 2.0
-_VRAM_SLACK = 64 << 20  # what the driver and the desktop may have taken meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class Tools:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class _Request:
     """A give-back: what triggered it, and when."""
 
     trigger: Trigger
@@ -56,7 +55,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class _Ending:
     """Why the run is over. `trusted`: the state in the arena may be kept."""
 
     finished: ipc.Finished | None = None
@@ -73,6 +72,7 @@ class _Course:
     ready: bool = False
     hurried: bool = False
     committed: bool = False
+    finished: bool = False
     step: int = 0
     said: float = 0.0
     weighed: float = 0.0
@@ -88,7 +88,7 @@ class Session:
         self._manifest, self._from, self._tools = manifest, checkpoint, tools
         self._course = _Course(step=checkpoint.step if checkpoint else 0)
         self._lock = threading.Lock()
-        self._request: Request | None = None
+        self._request: _Request | None = None
         self._closed = self._answered = False
         self._worker: HostedWorker | None = None
         self.thread = threading.Thread(target=self._live, name=f"sublet-worker-{manifest.task_id[:16]}", daemon=True)
@@ -102,7 +102,7 @@ class Session:
         now = time.monotonic()
         with self._lock:
             if self._request is None:
-                self._request = Request(trigger, now + deadline_ms / 1000, now, time.time())
+                self._request = _Request(trigger, now + deadline_ms / 1000, now, time.time())
             worker, closed = self._worker, self._closed
             if worker is not None:
                 worker.arena.close_gate()
@@ -129,7 +129,7 @@ class Session:
         worker.close()
         self._close(outcome, gone, freed)
 
-    def _listen(self, worker: HostedWorker) -> Ending:
+    def _listen(self, worker: HostedWorker) -> _Ending:
         """Until the run is over, for whatever reason."""
         tools, manifest = self._tools, self._manifest
         self._course.baseline = tools.vram_free() if tools.vram_free else None
@@ -139,11 +139,11 @@ class Session:
         while True:
             now = time.monotonic()
             if self._request and (not self._course.ready or now >= self._request.deadline):
-                return Ending()
+                return _Ending()
             try:
                 events = worker.wait(min(_TICK_S, self._request.deadline - now) if self._request else _TICK_S)
             except Breach as breach:
-                return Ending(failure=str(breach), trusted=False)
+                return _Ending(failure=str(breach), trusted=False)
             for event in events:
                 ending = self._hear(worker, watch, event)
                 if ending:
@@ -153,16 +153,16 @@ class Session:
                 continue
             complaint = watch.complaint(time.monotonic()) or self._over_memory(worker)
             if complaint:
-                return Ending(failure=complaint)
+                return _Ending(failure=complaint)
             self._store_now_and_then(worker)
 
-    def _hear(self, worker: HostedWorker, watch: Watch, event: Event) -> Ending | None:
+    def _hear(self, worker: HostedWorker, watch: Watch, event: Event) -> _Ending | None:
         now, manifest = time.monotonic(), self._manifest
         watch.heard(now)
         match event:
             case ipc.Hello(proto):
                 if proto != ipc.PROTOCOL:
-                    return Ending(failure="it speaks another protocol", trusted=False)
+                    return _Ending(failure="it speaks another protocol", trusted=False)
                 self._course.met = True
                 worker.load()
             case ipc.Ready() if not self._course.ready:
@@ -176,13 +176,13 @@ class Session:
             case ipc.Committed(_, _, step):
                 return self._committed(min(step, manifest.steps))
             case ipc.Finished() if self._course.ready:
-                return Ending(finished=event)
+                return _Ending(finished=event)
             case ipc.Failed(kind, detail):
-                return Ending(failure=f"{kind}: {detail}")
+                return _Ending(failure=f"{kind}: {detail}")
             case Exited(status):
-                return Ending(failure=_obituary(status, self._tools.log.tail()), blameless=not self._course.met)
+                return _Ending(failure=_obituary(status, self._tools.log.tail()), blameless=not self._course.met)
             case ipc.Finished() | ipc.Ready():
-                return Ending(failure="it spoke out of turn", trusted=False)
+                return _Ending(failure="it spoke out of turn", trusted=False)
             case _:
                 pass
         return None
@@ -194,13 +194,13 @@ class Session:
             self._course.said = now
             self._tools.post(m.WorkerProgressed(self._manifest.task_id, progress))
 
-    def _committed(self, step: int) -> Ending | None:
+    def _committed(self, step: int) -> _Ending | None:
         """The answer to the closed gate; at any other time it means nothing."""
         if self._request is None:
             return None
         self._course.committed = True
         self._course.step = max(self._course.step, step)
-        return Ending()
+        return _Ending()
 
     def _hurry(self, worker: HostedWorker) -> None:
         """The device is wanted back: the last step, the commit and the exit need not stand behind the owner's programs."""
@@ -244,16 +244,11 @@ class Session:
         vram_free, baseline = self._tools.vram_free, self._course.baseline
         if vram_free is None or baseline is None:
             return None
-        end = time.monotonic() + _VRAM_S
-        while time.monotonic() < end:
-            free = vram_free()
-            if free is None or free >= baseline - _VRAM_SLACK:
-                return time.monotonic()
-            time.sleep(0.005)
-        self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
+        if not wait_free(vram_free, baseline):
+            self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
         return time.monotonic()
 
-    def _settle(self, worker: HostedWorker, ending: Ending) -> m.Message | None:
+    def _settle(self, worker: HostedWorker, ending: _Ending) -> m.Message | None:
         """The device is free: keep what there is to keep; what to tell the engine, None for a plain give-back."""
         task_id, keeper = self._manifest.task_id, self._tools.keeper
         if self._course.storing:
@@ -266,6 +261,7 @@ class Session:
             except ValueError as error:
                 result, failure = None, f"its result is not what it says: {error}"
             if result is not None:
+                self._course.finished = True
                 return m.WorkerFinished(task_id, result, tuple(sorted(ending.finished.metrics.items())))
             failure, blameless = failure or "its result could not be saved", not failure
         if ending.trusted:
@@ -275,11 +271,11 @@ class Session:
         return m.WorkerFailed(task_id, failure, blameless) if failure else None
 
     def _close(self, outcome: m.Message | None, gone: float, freed: float | None = None) -> None:
+        if outcome:
+            self._tools.post(outcome)
         with self._lock:
             self._closed = True
             asked = self._request is not None
-        if outcome:
-            self._tools.post(outcome)
         if asked:
             self._answer(gone, freed)
 
@@ -297,7 +293,7 @@ class Session:
             at=request.at,
             stopped_ms=max(0.0, 1000 * (gone - request.asked)),
             vram_free_ms=None if freed is None else max(0.0, 1000 * (freed - request.asked)),
-            steps_lost=max(0, course.step - (checkpoint.step if checkpoint else 0)),
+            steps_lost=0 if course.finished else max(0, course.step - (checkpoint.step if checkpoint else 0)),
             committed=course.committed,
         )
         self._tools.post(m.GpuGivenBack(record, checkpoint))
