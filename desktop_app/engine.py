@@ -2,8 +2,9 @@
 
 Two coroutines share the work. `_think` updates the state, takes the GPU back at once where that is called for, and shows
 the new state; `_act` saves what must be saved and only then performs the other effects, in order. So a slow or full disk
-never stands between the owner and the GPU, and nothing durable is done that was not written down first. Made and run by
-the composition root `agent.py`; adapters post to it from any thread.
+never stands between the owner and the GPU, and nothing durable is done that was not written down first. What a give-back
+overtook on the way, a start that waited for the disk, is not performed any more. Made and run by the composition root
+`agent.py`; adapters post to it from any thread.
 """
 
 import asyncio
@@ -16,10 +17,11 @@ from desktop_app.core.effects import Effect, GiveBack
 from desktop_app.core.errors import AppError
 from desktop_app.core.messages import ClockTicked, DiskFilled, GpuMeasured, Message, PresenceSensed, WorkerProgressed
 from desktop_app.core.state import EPOCH, State
-from desktop_app.core.update import update
+from desktop_app.core.update import still_due, update
 from desktop_app.wire.codec import durable, encode_message
 
 SAVE_AGAIN_S = 2.0
+STORY_LINES = 1_000  # what waits for a full disk is bounded
 _MEASUREMENTS = (ClockTicked, GpuMeasured, PresenceSensed, WorkerProgressed)
 
 
@@ -52,6 +54,7 @@ class Engine:
         self._waiting = _Batch(state, (), ())
         self._saved = durable(state)
         self._work = asyncio.Event()
+        self._closing = asyncio.Event()
         self._full = False
 
     def post(self, message: Message) -> None:
@@ -60,16 +63,19 @@ class Engine:
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, message)
 
     async def run(self) -> None:
-        """Work until cancelled; then write down what is left."""
+        """Work until cancelled; then write down what is left. Raises what an update, a save or an effect raised unforeseen."""
+        thinking = asyncio.create_task(self._think())
         acting = asyncio.create_task(self._act())
         try:
-            await self._think()
+            await asyncio.wait((thinking, acting), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            acting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await acting
-            with contextlib.suppress(AppError):
-                self._save(self._take())
+            thinking.cancel()
+            self._closing.set()
+            self._work.set()
+            await asyncio.wait((thinking, acting))
+        for task in (thinking, acting):
+            if not task.cancelled():
+                task.result()
 
     async def _think(self) -> None:
         while True:
@@ -85,7 +91,7 @@ class Engine:
 
     def _queue(self, message: Message, effects: tuple[Effect, ...]) -> None:
         waiting = self._waiting
-        story = waiting.story if isinstance(message, _MEASUREMENTS) else (*waiting.story, encode_message(message))
+        story = waiting.story if isinstance(message, _MEASUREMENTS) else (*waiting.story, encode_message(message))[-STORY_LINES:]
         self._waiting = _Batch(self.state, story, waiting.effects + effects)
         if effects or story or durable(self.state) != self._saved:
             self._work.set()
@@ -97,23 +103,38 @@ class Engine:
         return batch
 
     async def _act(self) -> None:
-        while True:
+        while not self._closing.is_set():
             await self._work.wait()
             batch = self._take()
-            await self._save_patiently(batch)
-            for effect in batch.effects:
+            if await self._saved_now(batch):
+                self._perform_all(batch.effects)
+            else:
+                self._put_back(batch)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._closing.wait(), SAVE_AGAIN_S)
+        await self._saved_now(self._take())
+
+    async def _saved_now(self, batch: _Batch) -> bool:
+        """Write a batch down, in a thread; never two at a time, so that the newest state is written last."""
+        try:
+            await asyncio.to_thread(self._save, batch)
+        except AppError:
+            self._tell_disk(full=True)
+            return False
+        self._tell_disk(full=False)
+        return True
+
+    def _perform_all(self, effects: tuple[Effect, ...]) -> None:
+        """Do what was written down. Once the engine is closing nothing new is begun: the saved state asks for it again."""
+        for effect in effects:
+            if not self._closing.is_set() and still_due(self.state, effect):
                 self._perform(effect)
 
-    async def _save_patiently(self, batch: _Batch) -> None:
-        while True:
-            try:
-                await asyncio.to_thread(self._save, batch)
-            except AppError:
-                self._tell_disk(full=True)
-                await asyncio.sleep(SAVE_AGAIN_S)
-            else:
-                self._tell_disk(full=False)
-                return
+    def _put_back(self, batch: _Batch) -> None:
+        """What could not be written waits in front of what came since."""
+        later = self._waiting
+        self._waiting = _Batch(later.state, (*batch.story, *later.story)[-STORY_LINES:], batch.effects + later.effects)
+        self._work.set()
 
     def _save(self, batch: _Batch) -> None:
         now = durable(batch.state)

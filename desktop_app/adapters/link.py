@@ -1,8 +1,9 @@
 """The agent's end of the local socket: shows the state to its guests and takes their owner's words.
 
-A Unix socket in a folder of mode 0700, with the peer's uid checked by the kernel. Snapshots are coalesced: a guest that is
-slow gets the newest state, never a queue of old ones. A secret goes straight to the function that opens keys, never to the
-inbox. Made by `agent.py`; the other end is `ui/bridge.py` or `cli.py`.
+A Unix socket in a folder of mode 0700, with the peer's uid checked by the kernel. Each guest is shown the state at its own
+pace: one that is slow gets the newest when it has caught up, never a queue of old ones, and keeps nobody waiting. A secret
+goes straight to the function that opens keys, never to the inbox. Made by `agent.py`; the other end is `ui/bridge.py` or
+`cli.py`.
 """
 
 import asyncio
@@ -21,10 +22,20 @@ from desktop_app.wire import link
 
 PUBLISH_EVERY_S = 0.1
 GUESTS_MOST = 16
+GOODBYE_S = 0.5  # for guests to take the last state
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid
 
 TakeSecret = Callable[[str, bytearray], Awaitable[str]]
 """Given a purpose and a secret: "" when it was taken, else the reason why not."""
+
+
+class _Guest:
+    """One connection. `news` says that the guest has not seen the newest state."""
+
+    def __init__(self, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.news = asyncio.Event()
+        self.news.set()
 
 
 class Link:
@@ -35,62 +46,74 @@ class Link:
         self._post = post
         self._take_secret = take_secret
         self._state = state
-        self._guests: set[asyncio.StreamWriter] = set()
-        self._changed = asyncio.Event()
+        self._guests: dict[_Guest, asyncio.Task[None] | None] = {}  # with the task that serves each
+        self._drawn: tuple[State, bytes] | None = None  # the newest snapshot, encoded once for all guests
         self._server: asyncio.Server | None = None
-        self._publisher: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
-        """Begin to listen. Raises AppError when the socket's folder is not private."""
-        make_private(self._path.parent)
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()  # left by an agent that died; the lock file says that none is alive
-        self._server = await asyncio.start_unix_server(self._welcome, str(self._path))
-        self._path.chmod(0o600)
-        self._publisher = asyncio.create_task(self._publish_on())
+        """Begin to listen. Raises AppError when the socket's folder is not private, or cannot be used."""
+        try:
+            make_private(self._path.parent)
+            self._path.unlink(missing_ok=True)  # left by an agent that died; the lock file says that none is alive
+            self._server = await asyncio.start_unix_server(self._welcome, str(self._path))
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise AppError(f"Sublet cannot listen in {self._path.parent}.", f"Remove that folder, then start again ({error}).") from error
 
     def publish(self, _state: State) -> None:
         """Note that there is something new to show."""
-        self._changed.set()
+        for guest in self._guests:
+            guest.news.set()
 
     async def close(self) -> None:
-        """Show the last state, then hang up."""
-        if self._publisher is not None:
-            self._publisher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._publisher
-        for guest in tuple(self._guests):
-            guest.close()
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-
-    async def _publish_on(self) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            if self._guests:
-                frame = link.encode_snapshot(self._state())
-                for guest in self._guests:
-                    _show(guest, frame)
-            await asyncio.sleep(PUBLISH_EVERY_S)
+        """Show the last state, then hang up, also on a guest that does not listen."""
+        if self._server is None:
+            return
+        self._server.close()
+        serving = [task for task in self._guests.values() if task is not None]
+        for guest in self._guests:
+            if guest.news.is_set() and guest.writer.transport.get_write_buffer_size() == 0:
+                guest.writer.write(self._snapshot())
+            guest.writer.close()
+        if serving:
+            await asyncio.wait(serving, timeout=GOODBYE_S)
+            for guest in self._guests:
+                guest.writer.transport.abort()
+            await asyncio.wait(serving)
+        await self._server.wait_closed()
+        self._path.unlink(missing_ok=True)
 
     async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not _same_user(writer) or len(self._guests) >= GUESTS_MOST:
             writer.close()
             return
-        self._guests.add(writer)
+        guest = _Guest(writer)
+        self._guests[guest] = asyncio.current_task()
+        writer.write(link.encode_hello(os.getpid()))
+        showing = asyncio.create_task(self._show(guest))
         try:
-            writer.write(link.encode_hello(os.getpid()))
-            writer.write(link.encode_snapshot(self._state()))
             await self._listen(reader, writer)
-        except (link.BrokenFrame, ConnectionError, asyncio.IncompleteReadError):
+        except (link.BrokenFrame, ConnectionError):
             pass  # a guest that speaks nonsense, or hangs up, loses its connection and nothing else
         finally:
-            self._guests.discard(writer)
-            writer.close()
+            del self._guests[guest]
+            showing.cancel()
+            writer.transport.abort()
+
+    async def _show(self, guest: _Guest) -> None:
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await guest.news.wait()
+                await guest.writer.drain()  # a guest with a backlog is shown nothing until it has caught up
+                guest.news.clear()
+                guest.writer.write(self._snapshot())
+                await asyncio.sleep(PUBLISH_EVERY_S)
+
+    def _snapshot(self) -> bytes:
+        state = self._state()
+        if self._drawn is None or self._drawn[0] is not state:
+            self._drawn = (state, link.encode_snapshot(state))
+        return self._drawn[1]
 
     async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         frames = link.Frames(link.MAX_FROM_GUEST)
@@ -124,9 +147,3 @@ def _same_user(writer: asyncio.StreamWriter) -> bool:
     raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _pid, uid, _gid = _CREDENTIALS.unpack(raw)
     return bool(uid == os.getuid())
-
-
-def _show(guest: asyncio.StreamWriter, frame: bytes) -> None:
-    """Send unless the guest still has a backlog; it will get the next state instead."""
-    if guest.transport.get_write_buffer_size() < link.MAX_FRAME:
-        guest.write(frame)

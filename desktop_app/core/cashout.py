@@ -59,10 +59,14 @@ def arrives(quote: Quote) -> MicroUsd:
     return MicroUsd(quote.amount - quote.fee)
 
 
-def refusal(quote: Quote, balance: int) -> str | None:
-    """Why this quote cannot be taken, or None."""
+def refusal(quote: Quote, asked: int, balance: int) -> str | None:
+    """Why this quote cannot be taken, or None. `asked` is what the owner wanted to cash out, 0 for everything."""
     if quote.amount <= 0:
         return "there is nothing to cash out yet"
+    if asked and quote.amount != asked:
+        return "the offer is for another amount than was asked for"
+    if quote.fee < 0:
+        return "the offer makes no sense: its fee is below nothing"
     if quote.amount > balance:
         return "the wallet holds less than that"
     if quote.fee >= quote.amount:

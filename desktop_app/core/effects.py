@@ -15,7 +15,10 @@ from desktop_app.core.task import Blob, Checkpoint, Lease
 
 @dataclass(frozen=True, slots=True)
 class GiveBack:
-    """Take the GPU back from the task within `deadline_ms`. Performed before anything is saved, and waits for nothing."""
+    """Take the GPU back from the task within `deadline_ms`. Performed before anything is saved, and waits for nothing.
+
+    Always answered by `GpuGivenBack`, at once when no worker of that task was ever started.
+    """
 
     task_id: str
     trigger: Trigger
@@ -29,7 +32,7 @@ class TestSandbox:
 
 @dataclass(frozen=True, slots=True)
 class OfferGpu:
-    """Begin asking the market for tasks of this tier, at rates of `floor` and above."""
+    """Begin asking the market for tasks of this tier, at rates of `floor` (electricity included) and above."""
 
     gpu_id: int
     tier: Tier
@@ -65,10 +68,11 @@ class ResumeLease:
 
 @dataclass(frozen=True, slots=True)
 class ReturnLease:
-    """Give a task back unrun, with the reason; nothing is owed."""
+    """Give a task back unrun, with the reason; nothing is owed. `fault`: the task itself is to blame."""
 
     lease: Lease
     reason: str
+    fault: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ class SignReceipt:
 
 @dataclass(frozen=True, slots=True)
 class HandBack:
-    """Publish the task again with its checkpoint and receipt, then end this lease."""
+    """Publish the task again with its checkpoint and receipt, then end this lease; the receipt goes out even if the lease is lost."""
 
     lease: Lease
     checkpoint: Checkpoint
@@ -103,7 +107,7 @@ class HandBack:
 
 @dataclass(frozen=True, slots=True)
 class DeliverResult:
-    """Upload the result, publish the receipt, end the lease."""
+    """Upload the result, publish the receipt, end the lease; the receipt goes out even if the lease is lost."""
 
     lease: Lease
     result: tuple[Blob, ...]
@@ -119,7 +123,7 @@ class ForgetTask:
 
 @dataclass(frozen=True, slots=True)
 class QuoteCashOut:
-    """Redeem what `accounts` are owed, then ask the relayer what the cash-out costs."""
+    """Redeem what `accounts` are owed, say the new balance (`ChainSaid`), then ask the relayer what the cash-out costs."""
 
     cash_out: CashOut
     accounts: tuple[JobAccount, ...]

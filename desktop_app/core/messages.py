@@ -185,7 +185,7 @@ class BundleFetched:
 
 @dataclass(frozen=True, slots=True)
 class LeaseLost:
-    """Another machine holds the task now, or its job ended."""
+    """Another machine holds the task now, or its job ended. Once the GPU's part is over it changes nothing: the receipt counts."""
 
     task_id: str
     detail: str

@@ -6,6 +6,7 @@ every message.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from desktop_app.core.gpu import DeviceKind
 from desktop_app.core.money import Rate
@@ -14,6 +15,7 @@ from desktop_app.core.schedule import Cell, cell_at, next_change
 from desktop_app.core.state import Level, Reason, State, Trigger, Why
 
 COOLER_BY = 8  # degrees below the limit before a hot GPU is shared again
+COOLDOWN_MOST = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,22 @@ def watts(state: State) -> int:
     if state.task is not None and state.gpu.reading.watts is not None:
         return state.gpu.reading.watts
     return state.gpu.device.board_watts if state.gpu.device else 0
+
+
+def asking(state: State) -> Rate:
+    """The lowest rate that is no loss: the electricity of an hour's work, and the owner's floor on top."""
+    return Rate(cost_per_hour(watts(state), state.settings.tariff) + state.settings.floor)
+
+
+def worth(state: State, rate: Rate) -> bool:
+    """Whether work at this rate is no loss."""
+    return covers(rate, watts(state), state.settings.tariff, state.settings.floor)
+
+
+def registered(state: State) -> bool:
+    """Whether the number on chain is this very device's, and not that of one which was here before."""
+    gpu = state.gpu
+    return gpu.chain_id is not None and (gpu.device is None or gpu.registered in ("", gpu.device.uuid))
 
 
 def _owner_said(state: State) -> No | None:
@@ -133,7 +151,7 @@ def _market_not_ready(state: State) -> No | None:
         return No(Why(Reason.WALLET_LOCKED))
     if not state.market.connected or state.market.rate is None:
         return No(Why(Reason.MARKET_OFFLINE, detail=state.market.trouble))
-    if state.gpu.chain_id is None:
+    if not registered(state):
         return No(Why(Reason.REGISTERING))
     return None
 
@@ -141,11 +159,9 @@ def _market_not_ready(state: State) -> No | None:
 def _not_worth_it(state: State) -> No | None:
     if state.sharing.finishing:
         return No(Why(Reason.FINISHING))
-    if state.cooldown.until > state.now:
+    # A pause further off than the longest one is left over from a clock that has since gone back.
+    if state.now < state.cooldown.until <= state.now + COOLDOWN_MOST:
         return No(Why(Reason.COOLING_DOWN, state.cooldown.until))
-    rate, settings = state.market.rate or Rate(0), state.settings
-    if not covers(rate, watts(state), settings.tariff, settings.floor):
-        needed = cost_per_hour(watts(state), settings.tariff) + settings.floor
-        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(needed)))
+    if not worth(state, state.market.rate or Rate(0)):
+        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(asking(state))))
     return None
-

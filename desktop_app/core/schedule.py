@@ -9,6 +9,7 @@ schedule page.
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 CELLS_PER_DAY = 48
 CELLS_PER_WEEK = 7 * CELLS_PER_DAY
@@ -69,9 +70,14 @@ def cell_at(schedule: Schedule, instant: datetime, zone: Zone) -> Cell:
 
 def next_change(schedule: Schedule, instant: datetime, zone: Zone) -> datetime | None:
     """The first instant after `instant` at which the cell differs; None when all the coming week is alike."""
-    here = cell_at(schedule, instant, zone)
     quarter = int(instant.timestamp()) // int(_SCAN.total_seconds()) * int(_SCAN.total_seconds())
-    probe = datetime.fromtimestamp(quarter, instant.tzinfo)
+    return _change_after(schedule, datetime.fromtimestamp(quarter, instant.tzinfo), zone)
+
+
+@lru_cache(maxsize=16)
+def _change_after(schedule: Schedule, probe: datetime, zone: Zone) -> datetime | None:
+    """The scan, from a whole quarter of an hour; remembered, since the policy asks after every message."""
+    here = cell_at(schedule, probe, zone)
     last = probe + timedelta(days=8)
     while probe < last:
         probe += _SCAN

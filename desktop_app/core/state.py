@@ -119,6 +119,7 @@ class Gpu:
     reading: Reading = field(default_factory=Reading)
     tier: Tier | None = None
     chain_id: int | None = None  # token id in GpuRegistry; None until registered
+    registered: str = ""  # the uuid of the device that chain_id was given to
     asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
 
@@ -184,6 +185,7 @@ class JobAccount:
     redeemed: Units = Units(0)
     root: str = ""
     signature: str = ""
+    tasks: tuple[str, ...] = ()  # the tasks that vouchers named, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,12 +285,13 @@ class State:
     market: Market = field(default_factory=Market)
     cooldown: Cooldown = field(default_factory=Cooldown)
     why: Why = Why(Reason.STARTING_UP)
-    offered: Rate | None = None  # the floor this GPU is offered at; None: not offered
+    offered: Rate | None = None  # the lowest rate this GPU is offered at, electricity included; None: not offered
     task: Task | None = None
     outbox: tuple[SignedReceipt, ...] = ()  # receipts the market has not confirmed
     wallet: Wallet = field(default_factory=Wallet)
     accounts: tuple[JobAccount, ...] = ()
     cash_out: CashOut | None = None
+    cash_outs_asked: tuple[str, ...] = ()  # ids, newest first: each is good for one cash-out only
     history: tuple[TaskRecord, ...] = ()  # newest first
     give_backs: tuple[GiveBackRecord, ...] = ()  # newest first
     notices: tuple[Notice, ...] = ()

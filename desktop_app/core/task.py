@@ -110,7 +110,8 @@ class Task:
     checkpoint: Checkpoint | None = None  # newest one stored on this machine
     result: tuple[Blob, ...] = ()
     metrics: tuple[tuple[str, float], ...] = ()
-    crashes: int = 0
+    crashes: int = 0  # the task's own
+    mishaps: int = 0  # the machine's, since the last checkpoint
 
 
 def segment_units(manifest: Manifest, first_step: int, last_step: int) -> Units:

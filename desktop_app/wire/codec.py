@@ -102,7 +102,7 @@ def durable(state: State) -> State:
     return State(
         settings=state.settings,
         sharing=replace(state.sharing, quitting=False, quit_by=None),
-        gpu=Gpu(reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id),
+        gpu=Gpu(reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id, registered=state.gpu.registered),
         cooldown=state.cooldown,
         task=None if state.task is None else replace(state.task, progress=None),
         outbox=state.outbox,
@@ -112,6 +112,7 @@ def durable(state: State) -> State:
         ),
         accounts=state.accounts,
         cash_out=state.cash_out,
+        cash_outs_asked=state.cash_outs_asked,
         history=state.history,
         give_backs=state.give_backs,
         notices=state.notices,

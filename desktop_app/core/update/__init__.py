@@ -2,13 +2,14 @@
 
 Each speaker has a file: the owner, the senses (clock, GPU, presence, sandbox), the work (market and worker), the money
 (vouchers, chain, cash-out). After each message `settle` asks the policy for the verdict and does what follows from it.
-Called by the engine alone.
+A give-back comes first among the effects. Called by the engine alone.
 """
 
 from desktop_app.core import messages as m
-from desktop_app.core.effects import Effect
+from desktop_app.core.effects import Effect, FetchBundle, GiveBack, StartTask
 from desktop_app.core.messages import Message
 from desktop_app.core.state import State
+from desktop_app.core.task import Phase
 from desktop_app.core.update import money, owner, senses, work
 from desktop_app.core.update.settle import settle
 
@@ -40,9 +41,17 @@ def update(state: State, message: Message) -> Step:
     else:
         state, effects = money.hear(state, message)
     state, more = settle(state)
-    return state, (*more, *effects) if _gives_back(more) else (*effects, *more)
+    due = tuple(effect for effect in (*effects, *more) if still_due(state, effect))
+    return state, tuple(sorted(due, key=lambda effect: not isinstance(effect, GiveBack)))
 
 
-def _gives_back(effects: tuple[Effect, ...]) -> bool:
-    """A give-back goes before everything else."""
-    return bool(effects) and type(effects[0]).__name__ == "GiveBack"
+def still_due(state: State, effect: Effect) -> bool:
+    """Whether an effect is still wanted. A give-back overtakes a fetch or a start that waits to be performed; those are dropped."""
+    match effect:
+        case StartTask(lease):
+            phase = Phase.STARTING
+        case FetchBundle(lease):
+            phase = Phase.FETCHING
+        case _:
+            return True
+    return state.task is not None and state.task.phase is phase and state.task.lease == lease

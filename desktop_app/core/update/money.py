@@ -21,6 +21,8 @@ from desktop_app.core.update.owner import notice
 PAYOUTS_KEPT = 20
 DAYS_KEPT = 40
 ACCOUNTS_KEPT = 50
+TASKS_KEPT = 50  # per account
+IDS_KEPT = 50
 
 Word = (
     m.VoucherArrived | m.RenterRejectedResult | m.ChainPaid | m.ChainSaid | m.ChainLost
@@ -45,7 +47,7 @@ def hear(state: State, message: Word) -> Step:
             return _paid(state, payout, units), ()
         case m.ChainSaid(balance, block):
             wallet = replace(state.wallet, balance=balance, block=max(block, state.wallet.block), chain_ok=True)
-            return replace(state, wallet=wallet), ()
+            return replace(state, wallet=replace(wallet, payouts=_kept(wallet.payouts, wallet.block))), ()
         case m.ChainLost():
             return replace(state, wallet=replace(state.wallet, chain_ok=False)), ()
         case m.OwnerAskedCashOut():
@@ -80,7 +82,8 @@ def resume_cash_out(state: State) -> Step:
 
 def _vouched(state: State, voucher: m.VoucherArrived) -> State:
     known = _account(state, voucher.job_id) or JobAccount(voucher.job_id, voucher.rate, voucher.fee_bps)
-    account = replace(known, rate=voucher.rate, fee_bps=voucher.fee_bps)
+    tasks = tuple(dict.fromkeys((*voucher.task_ids, *known.tasks)))[:TASKS_KEPT]
+    account = replace(known, rate=voucher.rate, fee_bps=voucher.fee_bps, tasks=tasks)
     if voucher.units > account.vouched:
         account = replace(account, vouched=voucher.units, root=voucher.root, signature=voucher.signature)
     settled = account.redeemed >= voucher.units
@@ -114,7 +117,7 @@ def _paid(state: State, payout: Payout, units: Units) -> State:
     wallet = replace(
         wallet,
         paid=MicroUsd(wallet.paid + payout.amount),
-        payouts=(payout, *wallet.payouts)[:PAYOUTS_KEPT],
+        payouts=_kept((payout, *wallet.payouts), wallet.block),
         by_day=_add_to_day(state, payout),
     )
     # Paid before its voucher was heard of: nothing is due on it, and the voucher will bring the terms.
@@ -127,6 +130,11 @@ def _paid(state: State, payout: Payout, units: Units) -> State:
         return replace(line, paid=Paid.PAID, transaction=payout.transaction)
 
     return replace(_keep(replace(state, wallet=wallet), account), history=tuple(settle(line) for line in state.history))
+
+
+def _kept(payouts: tuple[Payout, ...], block: int) -> tuple[Payout, ...]:
+    """The newest payouts, and all after `block`: those may be told again, and must be known then."""
+    return payouts[:PAYOUTS_KEPT] + tuple(one for one in payouts[PAYOUTS_KEPT:] if one.block > block)
 
 
 def _add_to_day(state: State, payout: Payout) -> tuple[tuple[str, int], ...]:
@@ -150,8 +158,9 @@ def _keep(state: State, account: JobAccount) -> State:
 
 def _asked(state: State, asked: m.OwnerAskedCashOut) -> Step:
     held = state.cash_out
-    if held is not None and (held.id == asked.id or held.stage in UNSTOPPABLE):
+    if asked.id in state.cash_outs_asked or (held is not None and held.stage in UNSTOPPABLE):
         return state, ()
+    state = replace(state, cash_outs_asked=(asked.id, *state.cash_outs_asked)[:IDS_KEPT])
     cash_out = CashOut(asked.id, asked.to, asked.amount)
     reason = _unfit(state, cash_out)
     if reason is not None:
@@ -180,9 +189,11 @@ def _about_cash_out(state: State, cash_out: CashOut, message: _CashOutWord) -> t
         case m.CashOutQuoted(_, quote) if stage is Stage.ASKED:
             return _quoted(state, cash_out, quote), ()
         case m.OwnerConfirmedCashOut() if stage is Stage.QUOTED:
+            if cash_out.quote is None or cash_out.quote.valid_before <= state.now.timestamp():
+                return replace(cash_out, stage=Stage.REFUSED, reason="the offer ran out before it was confirmed; ask again"), ()
             signing = replace(cash_out, stage=Stage.SIGNING, reason="")
             return signing, (SignCashOut(signing),)
-        case m.OwnerCancelledCashOut() if stage in OPEN_STAGES - UNSTOPPABLE - {Stage.SIGNING}:
+        case m.OwnerCancelledCashOut() if stage in OPEN_STAGES - UNSTOPPABLE:
             return replace(cash_out, stage=Stage.CANCELLED), ()
         case m.CashOutRefused(_, reason) if stage is Stage.ASKED:
             return replace(cash_out, stage=Stage.REFUSED, reason=reason), ()
@@ -195,7 +206,8 @@ def _about_cash_out(state: State, cash_out: CashOut, message: _CashOutWord) -> t
             sent = replace(cash_out, stage=Stage.SENT, transaction=transaction)
             return sent, (WatchCashOut(sent),)
         case m.CashOutConfirmed(_, transaction, confirmations) if stage in UNSTOPPABLE or stage is Stage.CONFIRMED:
-            return replace(cash_out, stage=Stage.CONFIRMED, transaction=transaction, confirmations=confirmations), ()
+            more = max(confirmations, cash_out.confirmations)
+            return replace(cash_out, stage=Stage.CONFIRMED, transaction=transaction, confirmations=more), ()
         case m.CashOutFailed(_, reason) if stage in UNSTOPPABLE:
             return replace(cash_out, stage=Stage.FAILED, reason=reason), ()
         case _:
@@ -203,7 +215,7 @@ def _about_cash_out(state: State, cash_out: CashOut, message: _CashOutWord) -> t
 
 
 def _quoted(state: State, cash_out: CashOut, quote: Quote) -> CashOut:
-    reason = refusal(quote, state.wallet.balance or 0)
+    reason = refusal(quote, cash_out.amount, state.wallet.balance or 0)
     if reason is not None:
         return replace(cash_out, quote=quote, stage=Stage.REFUSED, reason=reason)
     return replace(cash_out, quote=quote, stage=Stage.QUOTED)

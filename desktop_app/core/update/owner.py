@@ -10,6 +10,7 @@ from desktop_app.core.settings import Refused, change
 from desktop_app.core.state import Cooldown, Notice, NoticeKind, Sharing, State
 
 NOTICES_KEPT = 10
+DETAIL_KEPT = 300  # characters; some of these words come from strangers
 PATIENCE_AT_QUIT = timedelta(seconds=5)
 
 OwnerWord = (
@@ -39,7 +40,8 @@ def hear(state: State, message: OwnerWord) -> tuple[State, tuple[Effect, ...]]:
 
 
 def notice(state: State, kind: NoticeKind, detail: str) -> State:
-    """The state with one more thing to tell the owner; the same words are not said twice in a row."""
+    """The state with one more thing to tell the owner; the same words are not said twice."""
+    detail = detail[:DETAIL_KEPT]
     if any(known.kind is kind and known.detail == detail for known in state.notices):
         return state
     return replace(state, notices=(Notice(kind, state.now, detail), *state.notices)[:NOTICES_KEPT])

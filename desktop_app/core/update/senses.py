@@ -9,6 +9,7 @@ from desktop_app.core.gpu import Reading, tier_of
 from desktop_app.core.state import Gpu, Market, NoticeKind, Presence, Readiness, Reason, State, Why
 from desktop_app.core.update.money import resume_cash_out
 from desktop_app.core.update.owner import notice
+from desktop_app.core.update.segment import sign
 from desktop_app.core.update.work import resume_task
 
 Sense = (
@@ -46,7 +47,7 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
             return replace(state, wallet=wallet), ()
         case m.WalletOpened(address, operator, needs_passphrase):
             wallet = replace(state.wallet, ready=True, address=address, operator=operator, needs_passphrase=needs_passphrase)
-            return replace(state, wallet=wallet), ()
+            return sign(replace(state, wallet=wallet))
         case m.MarketConnected() | m.MarketLost() | m.MarketPriced() | m.MarketRegisteredGpu():
             return _market(state, message), ()
         case _:
@@ -56,7 +57,7 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
 def _start(state: State) -> tuple[State, tuple[Effect, ...]]:
     state = replace(
         state,
-        gpu=Gpu(chain_id=state.gpu.chain_id),
+        gpu=Gpu(chain_id=state.gpu.chain_id, registered=state.gpu.registered),
         presence=Presence(),
         readiness=Readiness(),
         market=Market(),
@@ -107,6 +108,6 @@ def _market(state: State, message: _MarketWord) -> State:
         case m.MarketRegisteredGpu(uuid, chain_id):
             if state.gpu.device is None or state.gpu.device.uuid != uuid:
                 return state
-            return replace(state, gpu=replace(state.gpu, chain_id=chain_id))
+            return replace(state, gpu=replace(state.gpu, chain_id=chain_id, registered=uuid))
         case _:
             assert_never(message)

@@ -12,14 +12,14 @@ from desktop_app.core.effects import (
     OfferGpu,
     Quit,
     RegisterGpu,
+    StartTask,
     TestSandbox,
     WithdrawOffer,
 )
-from desktop_app.core.policy import No, Verdict, decide, owner_wants_gpu
+from desktop_app.core.policy import No, Verdict, asking, decide, owner_wants_gpu, registered
 from desktop_app.core.state import (
     OWNER_DEADLINE_MS,
     SCHEDULE_DEADLINE_MS,
-    Cooldown,
     Level,
     Reason,
     State,
@@ -27,12 +27,14 @@ from desktop_app.core.state import (
     Why,
 )
 from desktop_app.core.task import Phase
-from desktop_app.core.update.work import hand_back, start_effect
+from desktop_app.core.update.owner import PATIENCE_AT_QUIT
+from desktop_app.core.update.segment import hand_back
+from desktop_app.core.update.work import lengthened
 
 REGISTER_AGAIN = timedelta(seconds=30)
-COOLDOWN_FIRST = timedelta(seconds=60)
-COOLDOWN_MOST = timedelta(minutes=15)
 _OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT)
+
+_WAITING = (Phase.FETCHING, Phase.READY)
 
 Step = tuple[State, tuple[Effect, ...]]
 
@@ -41,7 +43,7 @@ def settle(state: State) -> Step:
     """Bring the world in line with the verdict."""
     verdict = decide(state)
     effects: tuple[Effect, ...] = ()
-    for settle_one in (_take_back, _start, _leave):
+    for settle_one in (_take_back, _give_up, _start, _leave):
         state, more = settle_one(state)
         effects += more
     for prepare in (_test, _register):
@@ -55,54 +57,63 @@ def _take_back(state: State) -> Step:
     task, no = state.task, owner_wants_gpu(state)
     if task is None or no is None or no.trigger is None:
         return state, ()
-    if task.phase in (Phase.FETCHING, Phase.READY):
-        return hand_back(state, task)
+    if task.phase in _WAITING:
+        return hand_back(state, task, "the owner needs the GPU")
     if task.phase not in (Phase.STARTING, Phase.RUNNING):
         return state, ()
     deadline = SCHEDULE_DEADLINE_MS if no.trigger is Trigger.SCHEDULE else OWNER_DEADLINE_MS
-    state = replace(state, task=replace(task, phase=Phase.RETURNING), cooldown=_cooldown(state, no.trigger))
+    # A rule's give-back is followed by a pause that grows; the owner's own word by none.
+    cooldown = state.cooldown if no.trigger in _OWNERS_OWN else lengthened(state.cooldown, state.now)
+    state = replace(state, task=replace(task, phase=Phase.RETURNING), cooldown=cooldown)
     return state, (GiveBack(task.lease.manifest.task_id, no.trigger, deadline),)
 
 
-def _cooldown(state: State, trigger: Trigger) -> Cooldown:
-    """A rule's give-back is followed by a pause that doubles; the owner's own word by none."""
-    if trigger in _OWNERS_OWN:
-        return state.cooldown
-    times = state.cooldown.times
-    pause = min(COOLDOWN_FIRST * 2 ** min(times, 10), COOLDOWN_MOST)
-    return Cooldown(state.now + pause, times + 1)
+def _give_up(state: State) -> Step:
+    """Return a task that was kept over a restart and cannot go on here: the machine is no longer what it was."""
+    task, ready, gpu = state.task, state.readiness, state.gpu
+    if task is None or task.phase not in _WAITING:
+        return state, ()
+    if ready.runtime is False or ready.level not in (None, Level.ISOLATED) or (gpu.device is not None and not registered(state)):
+        return hand_back(state, task, "this machine cannot run tasks any more")
+    return state, ()
 
 
 def _start(state: State) -> Step:
     task, ready = state.task, state.readiness
-    if task is None or task.phase is not Phase.READY or ready.level is not Level.ISOLATED or not ready.runtime:
+    fit = ready.level is Level.ISOLATED and ready.runtime and state.gpu.device is not None
+    if task is None or task.phase is not Phase.READY or not fit:
         return state, ()
-    return replace(state, task=replace(task, phase=Phase.STARTING)), (start_effect(task),)
+    return replace(state, task=replace(task, phase=Phase.STARTING)), (StartTask(task.lease, task.checkpoint),)
 
 
 def _leave(state: State) -> Step:
     sharing = state.sharing
     if sharing.finishing and state.task is None:
         state = replace(state, sharing=replace(sharing, on=False, finishing=False))
-    on_gpu = state.task is not None and state.task.phase in (Phase.STARTING, Phase.RUNNING, Phase.RETURNING, Phase.DROPPING)
-    late = sharing.quit_by is not None and state.now >= sharing.quit_by
-    if sharing.quitting and not on_gpu and (state.task is None or late):
+    if sharing.quitting and (state.task is None or _late(state)):
         return state, (Quit(),)
     return state, ()
 
 
+def _late(state: State) -> bool:
+    """Whether the patience at quitting is over, by a clock that may have been set back meanwhile."""
+    by = state.sharing.quit_by
+    return by is not None and not state.now < by <= state.now + PATIENCE_AT_QUIT
+
+
 def _test(state: State, verdict: Verdict) -> Step:
-    if not (isinstance(verdict, No) and verdict.why.reason is Reason.SANDBOX_TESTING) or state.readiness.testing:
+    ready = state.readiness
+    wanted = isinstance(verdict, No) and verdict.why.reason is Reason.SANDBOX_TESTING
+    if not wanted or ready.testing or ready.level is not None:
         return state, ()
     return replace(state, readiness=replace(state.readiness, testing=True)), (TestSandbox(),)
 
 
 def _register(state: State, verdict: Verdict) -> Step:
     gpu = state.gpu
-    asked_lately = gpu.asked is not None and state.now - gpu.asked < REGISTER_AGAIN
-    if not (isinstance(verdict, No) and verdict.why.reason is Reason.REGISTERING) or asked_lately:
-        return state, ()
-    if gpu.device is None or gpu.tier is None:
+    asked_lately = gpu.asked is not None and gpu.asked <= state.now < gpu.asked + REGISTER_AGAIN
+    wanted = isinstance(verdict, No) and verdict.why.reason is Reason.REGISTERING and state.task is None
+    if not wanted or asked_lately or gpu.device is None or gpu.tier is None:
         return state, ()
     state = replace(state, gpu=replace(gpu, asked=state.now))
     owner = state.settings.payout_address or state.wallet.address
@@ -110,7 +121,7 @@ def _register(state: State, verdict: Verdict) -> Step:
 
 
 def _offer(state: State, verdict: Verdict) -> Step:
-    gpu, floor = state.gpu, state.settings.floor
+    gpu, floor = state.gpu, asking(state)
     willing = not isinstance(verdict, No) and state.task is None
     if willing and state.offered != floor and gpu.chain_id is not None and gpu.tier is not None:
         return replace(state, offered=floor), (OfferGpu(gpu.chain_id, gpu.tier, floor),)

@@ -5,40 +5,29 @@ becomes a receipt, the receipt is signed, kept in the outbox until the market ha
 """
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from desktop_app.core import messages as m
 from desktop_app.core.effects import (
-    DeliverResult,
     Effect,
     FetchBundle,
     ForgetTask,
     GiveBack,
-    HandBack,
     ResumeLease,
     ReturnLease,
-    SignReceipt,
-    StartTask,
     UploadCheckpoint,
 )
-from desktop_app.core.money import net
-from desktop_app.core.receipts import Receipt, SignedReceipt, result_sha256
-from desktop_app.core.state import (
-    OWNER_DEADLINE_MS,
-    Cooldown,
-    GiveBackRecord,
-    NoticeKind,
-    Paid,
-    State,
-    TaskRecord,
-    Trigger,
-)
-from desktop_app.core.task import Blob, Checkpoint, Lease, Phase, Task, segment_units
+from desktop_app.core.policy import COOLDOWN_MOST, No, decide, worth
+from desktop_app.core.state import OWNER_DEADLINE_MS, Cooldown, GiveBackRecord, NoticeKind, State, Trigger
+from desktop_app.core.task import Blob, Checkpoint, Lease, Phase, Task
 from desktop_app.core.update.owner import notice
+from desktop_app.core.update.segment import delivered, fits, hand_back, outgoing, publish, sign, signed
 
 CRASHES_BORNE = 2  # the third one returns the task
+MISHAPS_BORNE = 4
 GIVE_BACKS_KEPT = 20
-HISTORY_KEPT = 50
+COOLDOWN_FIRST = timedelta(seconds=60)
 
 Work = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
@@ -46,7 +35,7 @@ Work = (
 )
 Step = tuple[State, tuple[Effect, ...]]
 _ON_GPU = (Phase.STARTING, Phase.RUNNING, Phase.RETURNING)
-_DONE_AND_CLOSED = (Paid.PAID, Paid.REJECTED)
+_OVER = (Phase.DROPPING, Phase.HANDING_BACK, Phase.DELIVERING)  # the worker has nothing more to say
 
 
 def hear(state: State, message: Work) -> Step:
@@ -58,10 +47,10 @@ def hear(state: State, message: Work) -> Step:
             return _refuse(state, task_id, reason)
         case m.GpuGivenBack(record, checkpoint):
             return _given_back(state, record, checkpoint)
-        case m.ReceiptSigned(signed):
-            return _signed(state, signed)
+        case m.ReceiptSigned(one):
+            return signed(state, one)
         case m.ReceiptDelivered(task_id, last_step):
-            return _delivered(state, task_id, last_step)
+            return delivered(state, task_id, last_step)
         case _:
             task = state.task
             if task is None or task.lease.manifest.task_id != message.task_id:
@@ -74,51 +63,22 @@ def resume_task(state: State) -> Step:
     task = state.task
     if task is None:
         return state, ()
-    again: Effect = ResumeLease(task.lease)
-    if task.phase in (Phase.FETCHING, Phase.READY, Phase.STARTING, Phase.RUNNING):
-        fetching = replace(task, phase=Phase.FETCHING, progress=None)
-        return replace(state, task=fetching), (again, FetchBundle(task.lease))
+    again = ResumeLease(task.lease)
     if task.phase is Phase.DROPPING:
         return replace(state, task=None), (ForgetTask(task.lease.manifest.task_id),)
-    kept = next((one for one in state.outbox if one.receipt.task_id == task.lease.manifest.task_id), None)
-    if kept is not None:
-        return state, (again, _publish(task, kept))
-    if task.phase is Phase.DELIVERING:
-        return state, (again, SignReceipt(receipt(state, task, final=True)))
-    state, effects = hand_back(state, task)
-    return state, (again, *effects)
+    if task.phase is Phase.RETURNING:
+        state, effects = hand_back(state, task, "the owner needs the GPU")
+        return state, (again, *effects)
+    if task.phase in (Phase.HANDING_BACK, Phase.DELIVERING):
+        kept = outgoing(state, task)
+        return state, (again,) if kept is None else (again, publish(task, kept))
+    return _with(state, replace(task, phase=Phase.FETCHING, progress=None)), (again, FetchBundle(task.lease))
 
 
-def hand_back(state: State, task: Task) -> Step:
-    """The GPU is free: return the task, with a receipt for what was committed, or untouched if nothing was."""
-    if task.checkpoint is None or task.checkpoint.step <= task.first_step:
-        gone = (ReturnLease(task.lease, "the owner needs the GPU"), ForgetTask(task.lease.manifest.task_id))
-        return replace(state, task=None), gone
-    task = replace(task, phase=Phase.HANDING_BACK)
-    return replace(state, task=task), (SignReceipt(receipt(state, task, final=False)),)
-
-
-def receipt(state: State, task: Task, *, final: bool) -> Receipt:
-    """The account of this machine's segment of the task."""
-    manifest = task.lease.manifest
-    last = manifest.steps if final or task.checkpoint is None else task.checkpoint.step
-    return Receipt(
-        task_id=manifest.task_id,
-        job_id=manifest.job_id,
-        gpu_id=state.gpu.chain_id or 0,
-        manifest_sha256=manifest.sha256,
-        epoch=task.lease.epoch,
-        first_step=task.first_step,
-        last_step=last,
-        units=segment_units(manifest, task.first_step, last),
-        state_sha256="" if final or task.checkpoint is None else task.checkpoint.sha256,
-        result_sha256=result_sha256(task.result) if final else "",
-        prev=task.lease.prev_receipt,
-        final=final,
-        started=int(task.started),
-        ended=int(state.now.timestamp()),
-        device=state.gpu.device.name if state.gpu.device else "",
-    )
+def lengthened(cooldown: Cooldown, now: datetime) -> Cooldown:
+    """The pause after the GPU was taken from a task: it doubles from one to the next."""
+    pause = min(COOLDOWN_FIRST * 2 ** min(cooldown.times, 10), COOLDOWN_MOST)
+    return Cooldown(now + pause, cooldown.times + 1)
 
 
 def _about_task(
@@ -153,11 +113,24 @@ def _lease(state: State, lease: Lease) -> Step:
     held = state.task.lease.manifest.task_id if state.task else None
     if held == lease.manifest.task_id:
         return state, ()
-    if held is not None:
-        return state, (ReturnLease(lease, "this GPU is busy"),)
+    reason = "this GPU is busy" if held is not None else _unwelcome(state, lease)
+    if reason is not None:
+        return state, (ReturnLease(lease, reason),)
     first = lease.checkpoint.step if lease.checkpoint else 0
     task = Task(lease, Phase.FETCHING, state.now.timestamp(), first_step=first, checkpoint=lease.checkpoint)
     return replace(state, task=task, offered=None), (FetchBundle(lease),)
+
+
+def _unwelcome(state: State, lease: Lease) -> str | None:
+    """Why a lease that was won a moment ago is not wanted now; offer and verdict may have crossed on the way."""
+    verdict = decide(state)
+    if isinstance(verdict, No):
+        return f"this GPU is not shared now: {verdict.why.reason.value}"
+    if not worth(state, lease.rate):
+        return "the rate is below what this owner asks"
+    if lease.checkpoint is not None and not 0 <= lease.checkpoint.step <= lease.manifest.steps:
+        return "its checkpoint lies outside the task"
+    return None
 
 
 def _refuse(state: State, task_id: str, reason: str) -> Step:
@@ -168,20 +141,21 @@ def _refuse(state: State, task_id: str, reason: str) -> Step:
 
 
 def _lose(state: State, task: Task, detail: str) -> Step:
+    if task.phase in _OVER:
+        return state, ()  # the work was done in time as far as this machine knows; the receipt goes out, the market judges
     task_id = task.lease.manifest.task_id
-    state = replace(state, outbox=tuple(one for one in state.outbox if one.receipt.task_id != task_id))
     state = notice(state, NoticeKind.TASK_FAILED, f"{task_id}: {detail}")
-    if task.phase in _ON_GPU:
+    if task.phase in (Phase.STARTING, Phase.RUNNING):
         return _with(state, replace(task, phase=Phase.DROPPING)), (GiveBack(task_id, Trigger.LEASE_LOST, OWNER_DEADLINE_MS),)
-    if task.phase is Phase.DROPPING:
-        return state, ()
+    if task.phase is Phase.RETURNING:
+        return _with(state, replace(task, phase=Phase.DROPPING)), ()
     return replace(state, task=None), (ForgetTask(task_id),)
 
 
 def _stored(state: State, task: Task, checkpoint: Checkpoint) -> Step:
-    if task.checkpoint is not None and checkpoint.step <= task.checkpoint.step:
+    if task.phase in _OVER or not fits(task, checkpoint):
         return state, ()
-    state = _with(state, replace(task, checkpoint=checkpoint))
+    state = _with(state, replace(task, checkpoint=checkpoint, mishaps=0))
     # At a give-back the checkpoint goes up with the task itself.
     return state, (UploadCheckpoint(task.lease, checkpoint),) if task.phase is Phase.RUNNING else ()
 
@@ -189,26 +163,28 @@ def _stored(state: State, task: Task, checkpoint: Checkpoint) -> Step:
 def _finished(state: State, task: Task, result: tuple[Blob, ...], metrics: tuple[tuple[str, float], ...]) -> Step:
     if task.phase not in _ON_GPU:
         return state, ()
-    task = replace(task, phase=Phase.DELIVERING, result=result, metrics=metrics)
-    return _with(state, task), (SignReceipt(receipt(state, task, final=True)),)
+    return sign(_with(state, replace(task, phase=Phase.DELIVERING, progress=None, result=result, metrics=metrics)))
 
 
 def _failed(state: State, task: Task, detail: str, blameless: bool) -> Step:
-    task_id = task.lease.manifest.task_id
-    if task.phase in (Phase.RETURNING, Phase.DROPPING):
-        return state, ()  # it was being stopped anyway; GpuGivenBack follows
-    if task.phase not in _ON_GPU:
-        return state, ()
-    crashes = task.crashes + (0 if blameless else 1)
-    if crashes <= CRASHES_BORNE:
-        return _with(state, replace(task, phase=Phase.READY, crashes=crashes, progress=None)), ()
-    state = notice(state, NoticeKind.TASK_FAILED, f"{task_id}: {detail}")
-    return replace(state, task=None), (ReturnLease(task.lease, f"crashed {crashes} times: {detail}"), ForgetTask(task_id))
+    if task.phase not in (Phase.STARTING, Phase.RUNNING):
+        return state, ()  # when it was being stopped anyway, GpuGivenBack follows
+    crashes, mishaps = (task.crashes, task.mishaps + 1) if blameless else (task.crashes + 1, task.mishaps)
+    task = replace(task, phase=Phase.READY, progress=None, crashes=crashes, mishaps=mishaps)
+    if crashes > CRASHES_BORNE:
+        state = notice(state, NoticeKind.TASK_FAILED, f"{task.lease.manifest.task_id}: {detail}")
+        return hand_back(state, task, f"crashed {crashes} times: {detail}", fault=True)
+    if mishaps > MISHAPS_BORNE:
+        state = notice(state, NoticeKind.TROUBLE, detail)
+        state = replace(state, cooldown=lengthened(state.cooldown, state.now))
+        return hand_back(state, task, "this machine cannot run it now")
+    return _with(state, task), ()
 
 
 def _given_back(state: State, record: GiveBackRecord, checkpoint: Checkpoint | None) -> Step:
-    if record not in state.give_backs:
-        state = replace(state, give_backs=(record, *state.give_backs)[:GIVE_BACKS_KEPT])
+    if record in state.give_backs:
+        return state, ()  # heard before; by now it could be taken for the end of the task's next run
+    state = replace(state, give_backs=(record, *state.give_backs)[:GIVE_BACKS_KEPT])
     task = state.task
     if task is None or task.lease.manifest.task_id != record.task_id:
         return state, ()
@@ -216,63 +192,6 @@ def _given_back(state: State, record: GiveBackRecord, checkpoint: Checkpoint | N
         return replace(state, task=None), (ForgetTask(record.task_id),)
     if task.phase is not Phase.RETURNING:
         return state, ()
-    if checkpoint is not None and (task.checkpoint is None or checkpoint.step > task.checkpoint.step):
+    if checkpoint is not None and fits(task, checkpoint):
         task = replace(task, checkpoint=checkpoint)
-    return hand_back(state, task)
-
-
-def _signed(state: State, signed: SignedReceipt) -> Step:
-    task = state.task
-    if task is None or task.phase not in (Phase.DELIVERING, Phase.HANDING_BACK):
-        return state, ()
-    if task.lease.manifest.task_id != signed.receipt.task_id or signed in state.outbox:
-        return state, ()
-    state = replace(state, outbox=(*(one for one in state.outbox if one.receipt.task_id != signed.receipt.task_id), signed))
-    return state, (_publish(task, signed),)
-
-
-def _publish(task: Task, signed: SignedReceipt) -> Effect:
-    if signed.receipt.final:
-        return DeliverResult(task.lease, task.result, signed)
-    return HandBack(task.lease, task.checkpoint or Checkpoint(signed.receipt.last_step, signed.receipt.state_sha256, 0), signed)
-
-
-def _delivered(state: State, task_id: str, last_step: int) -> Step:
-    sent = next((one for one in state.outbox if one.receipt.task_id == task_id and one.receipt.last_step == last_step), None)
-    if sent is None:
-        return state, ()
-    state = replace(state, outbox=tuple(one for one in state.outbox if one is not sent))
-    task = state.task
-    if task is None or task.lease.manifest.task_id != task_id:
-        return state, ()
-    record = _record(state, task, sent.receipt)
-    cooldown = Cooldown() if sent.receipt.final else state.cooldown
-    state = replace(state, task=None, history=trim((record, *state.history)), cooldown=cooldown)
-    return state, (ForgetTask(task_id),)
-
-
-def _record(state: State, task: Task, done: Receipt) -> TaskRecord:
-    return TaskRecord(
-        task_id=done.task_id,
-        job_id=done.job_id,
-        kind=task.lease.manifest.kind,
-        started=task.started,
-        ended=state.now.timestamp(),
-        first_step=done.first_step,
-        last_step=done.last_step,
-        units=done.units,
-        rate=task.lease.rate,
-        amount=net(done.units, task.lease.rate, state.market.fee_bps),
-        paid=Paid.PENDING if done.final else Paid.HANDED_BACK,
-        metrics=task.metrics,
-    )
-
-
-def trim(history: tuple[TaskRecord, ...]) -> tuple[TaskRecord, ...]:
-    """The newest HISTORY_KEPT lines, and every older one whose money is still on its way."""
-    return history[:HISTORY_KEPT] + tuple(line for line in history[HISTORY_KEPT:] if line.paid not in _DONE_AND_CLOSED)
-
-
-def start_effect(task: Task) -> Effect:
-    """Start, or go on with, a task whose blobs are here."""
-    return StartTask(task.lease, task.checkpoint)
+    return hand_back(state, task, "the owner needs the GPU")
