@@ -81,6 +81,14 @@ def test_a_locked_keyring_is_an_advice_and_its_words_are_not_passed_on(tmp_path:
     assert list((tmp_path / "keys").iterdir()) == []
 
 
+def test_a_passphrase_that_is_given_wins_over_the_keyring(tmp_path: Path) -> None:
+    ring = DictRing()
+    ring.locked = True
+    keys = Keys(tmp_path / "keys", lambda: bytearray(b"four words nobody links"), ring, n=CHEAP)
+    assert not keys.create_or_open().needs_passphrase
+    assert keys_in(tmp_path, ring).create_or_open().needs_passphrase
+
+
 def test_a_keyring_that_does_not_keep_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
     ring = DictRing()
     ring.forgetful = True

@@ -34,8 +34,8 @@ class Addresses:
 class Keys:
     """The keys of one folder.
 
-    `passphrase` gives a fresh copy of the passphrase, or None when only a prompt can; the copy is wiped after use. With a
-    `ring`, new keys are wrapped by a random secret kept there and no passphrase is ever asked for. `standing` names the keys
+    `passphrase` gives a fresh copy of the passphrase, or None when only a prompt can; the copy is wiped after use. Where it
+    gives none, a `ring` wraps new keys with a random secret kept there, and no passphrase is ever asked for. `standing` names the keys
     besides the wallet. `n` is scrypt's cost: below the default only for keys that guard test money, where five of them would
     hold up every start by as many seconds.
     """
@@ -178,11 +178,11 @@ class Keys:
         return entry, ring_secret(self._ring, entry) if entry else self._asked(passphrase)
 
     def _new_wrapping(self, passphrase: bytearray | None) -> tuple[str, bytearray | None]:
-        """The keyring entry and the secret for keys that are written now."""
-        if self._ring is not None:
-            return make_ring_secret(self._ring)
+        """The keyring entry and the secret for keys that are written now; a passphrase that is given wins over the keyring."""
         secret = self._asked(passphrase)
-        return "", secret if secret is None else checked_new(secret)
+        if secret is not None:
+            return "", checked_new(secret)
+        return ("", None) if self._ring is None else make_ring_secret(self._ring)
 
     def _asked(self, passphrase: bytearray | None) -> bytearray | None:
         return self._passphrase() if passphrase is None else bytearray(passphrase)

@@ -126,4 +126,7 @@ def wipe(secret: bytearray) -> None:
 
 
 def _ring_trouble(error: Exception) -> AppError:
-    return AppError(f"The system's keyring refused: {type(error).__name__}.", "Unlock the keyring and start again.")
+    return AppError(
+        f"The system's keyring refused: {type(error).__name__}.",
+        f"Unlock the keyring, or name a passphrase file in {PASSPHRASE_FILE}, and start again.",
+    )

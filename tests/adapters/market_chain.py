@@ -1,0 +1,153 @@
+"""A real chain for the chain adapter's tests: the practice chain in a process of its own, contracts, keys, a registered GPU.
+
+Used by tests/adapters/test_chain*.py and tests/wire/test_eip712.py, which share one per module.
+"""
+
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from desktop_app.adapters import chain
+from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, Sign
+from desktop_app.adapters.keys import Keys
+from desktop_app.core.cashout import Quote
+from desktop_app.core.money import MicroUsd, Units
+from desktop_app.practice.chain.deploy import deploy
+from desktop_app.wire import eip712, networks
+from desktop_app.wire.eip712 import Registration, Terms, Voucher
+from desktop_app.wire.networks import Network
+
+ROLES = ("deployer", "attestor", "relayer", "treasury", "renter", "owner", "operator")
+ETHER = 10**18
+TIER = 0
+RATE = 1_500_000
+HOUR = Units(3_600_000)
+
+_SERVE = """
+import sys
+from pathlib import Path
+from desktop_app.practice.chain.serve import run
+run(Path(sys.argv[1]), {one: 100 * 10**18 for one in sys.argv[2:]}, with_stdin=True)
+"""
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything a test needs of the market's chain."""
+
+    network: Network
+    keys: Keys
+    gpu: int
+
+    @contextmanager
+    def chain(self, *urls: str) -> Iterator[Chain]:
+        """A connection of its own, closed afterwards."""
+        opened = Chain(replace(self.network, rpc_urls=urls) if urls else self.network)
+        try:
+            yield opened
+        finally:
+            opened.close()
+
+    def signer(self, role: str) -> Sign:
+        return lambda transaction: self.keys.sign_transaction(role, transaction)
+
+    def relayer(self, opened: Chain, role: str = "relayer", wait_s: float = 20) -> Relayer:
+        return Relayer(opened, self.keys.address(role), self.signer(role), wait_s)
+
+    def terms(self, units: int = HOUR, gpu: int = 0, rate: int = RATE) -> Terms:
+        """Terms of a new job."""
+        return Terms(
+            renter=self.keys.address("renter"), tier=TIER, gpu=gpu, rate=rate, units=Units(units), deadline=int(time.time()) + 3600,
+            window=0, spec_hash="0x" + "11" * 32, salt="0x" + secrets.token_hex(32),
+        )  # fmt: skip
+
+    def open_job(self, relayer: Relayer, terms: Terms) -> str:
+        """Open and fund a job; gives its id."""
+        valid_before = int(time.time()) + 600
+        signature = self.keys.sign_typed("renter", chain.funding_typed(self.network, terms, valid_before))
+        mined(relayer.open_job(terms, valid_before, signature))
+        return chain.job_id(self.network, terms)
+
+    def voucher(self, job: str, units: int, gpu: int | None = None, by: str = "renter") -> tuple[Voucher, str]:
+        """A voucher and its signature."""
+        promise = Voucher(job, self.gpu if gpu is None else gpu, Units(units), "0x" + "22" * 32)
+        return promise, self.keys.sign_typed(by, eip712.voucher(chain.escrow_domain(self.network), promise))
+
+    def registration(self, owner: str | None = None, hardware: str | None = None) -> tuple[Registration, str]:
+        """A GPU's registration and the attestor's signature."""
+        asked = Registration(
+            owner or self.keys.address("owner"),
+            hardware or "0x" + secrets.token_hex(32),
+            TIER,
+            self.keys.address("operator"),
+            int(time.time()) + 600,
+        )
+        return asked, self.keys.sign_typed("attestor", eip712.register(chain.registry_domain(self.network), asked))
+
+    def quote(self, amount: int, fee: int = 500, lasts: int = 600) -> Quote:
+        return Quote(MicroUsd(amount), MicroUsd(fee), "0x" + secrets.token_hex(32), int(time.time()) + lasts)
+
+    def cash_out_signature(self, to: str, quote: Quote, by: str = "owner") -> str:
+        return self.keys.sign_typed(by, chain.cash_out_typed(self.network, self.keys.address(by), to, quote))
+
+
+def mined(outcome: Mined | Refused) -> Mined:
+    """The deed, which must have succeeded."""
+    assert isinstance(outcome, Mined), outcome
+    return outcome
+
+
+def refused(outcome: Mined | Refused) -> Refused:
+    """The refusal, which must have come."""
+    assert isinstance(outcome, Refused), outcome
+    return outcome
+
+
+def until(done: Callable[[], bool], seconds: float = 10) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.05)
+
+
+@contextmanager
+def open_house(folder: Path) -> Iterator[House]:
+    """Start the chain, deploy, fund the renter with a million test dollars, register one GPU."""
+    keys = Keys(folder / "keys", lambda: bytearray(b"only test money here"), standing=ROLES, wallet=False, n=1 << 4)
+    keys.create_or_open()
+    data = folder / "chain"
+    data.mkdir()
+    command = [sys.executable, "-c", _SERVE, str(data), keys.address("deployer"), keys.address("relayer")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
+            attestor, treasury = keys.address("attestor"), keys.address("treasury")
+
+            def sign(transaction: dict[str, object]) -> bytes:
+                return keys.sign_transaction("deployer", transaction)  # type: ignore[arg-type]
+
+            found = deploy(url, sign, keys.address("deployer"), attestor, treasury, 10)
+            network = networks.practice(
+                (url,), ("nats://127.0.0.1:4222",), usdc=found.usdc, registry=found.registry, escrow=found.escrow,
+                cash_out=found.cash_out, attestor=attestor, treasury=treasury,
+            )  # fmt: skip
+            yield _furnished(House(network, keys, 0))
+        finally:
+            process.stdin.close()
+
+
+def _furnished(house: House) -> House:
+    with house.chain() as opened:
+        mined(house.relayer(opened, "deployer").mint(house.keys.address("renter"), MicroUsd(10**12)))
+        asked, signature = house.registration()
+        mined(house.relayer(opened).register(asked, signature))
+        gpu = opened.gpu_of_hardware(asked.hardware)
+        assert gpu is not None
+        return replace(house, gpu=gpu)

@@ -1,0 +1,119 @@
+"""What is signed here is what the contracts check: their digests, ids and nonces, computed by them, equal ours."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from eth_account.messages import encode_typed_data
+from eth_utils.crypto import keccak
+
+from desktop_app.adapters import chain
+from desktop_app.adapters.chain import Chain, ids
+from desktop_app.core import money
+from desktop_app.core.money import Units
+from desktop_app.wire import eip712
+from desktop_app.wire.eip712 import Domain, Registration, Terms, TypedMessage, Voucher
+from tests.adapters.market_chain import House, open_house
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    with open_house(tmp_path_factory.mktemp("house")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def opened(house: House) -> Iterator[Chain]:
+    with house.chain() as found:
+        yield found
+
+
+def digest(message: TypedMessage) -> bytes:
+    signable = encode_typed_data(full_message=message)
+    return bytes(keccak(b"\x19" + signable.version + signable.header + signable.body))
+
+
+@pytest.mark.parametrize("units", [0, 1, 2**64 - 1])
+def test_a_voucher_is_the_one_the_escrow_checks(house: House, opened: Chain, units: int) -> None:
+    promise = Voucher("0x" + secrets.token_hex(32), 2**256 - 1, Units(units), "0x" + secrets.token_hex(32))
+    functions = opened.client.contract("TaskEscrow").functions
+    theirs = opened.client.view(functions.voucherDigest((promise.job, promise.gpu, units, promise.receipts_root)))
+    assert digest(eip712.voucher(chain.escrow_domain(house.network), promise)) == theirs
+
+
+def test_a_registration_is_the_one_the_registry_checks(house: House, opened: Chain) -> None:
+    asked = Registration(house.keys.address("owner"), "0x" + secrets.token_hex(32), 255, house.keys.address("operator"), 2**256 - 1)
+    functions = opened.client.contract("GpuRegistry").functions
+    theirs = opened.client.view(functions.registerDigest(asked.owner, asked.hardware, asked.tier, asked.operator, asked.deadline))
+    assert digest(eip712.register(chain.registry_domain(house.network), asked)) == theirs
+
+
+def test_a_jobs_id_and_escrow_are_the_contracts(house: House, opened: Chain) -> None:
+    functions = opened.client.contract("TaskEscrow").functions
+    most = Terms(
+        house.keys.address("renter"), 255, 2**64 - 1, 2**64 - 1, Units(2**64 - 1), 2**64 - 1, 2**32 - 1, "0x" + "ff" * 32, "0x" + "01" * 32
+    )
+    for terms in (house.terms(), house.terms(units=1, rate=1), most):
+        packed = (terms.renter, terms.tier, terms.gpu, terms.rate, terms.units, terms.deadline, terms.window, terms.spec_hash, terms.salt)
+        theirs = opened.client.view(functions.jobId(packed))
+        assert isinstance(theirs, bytes) and chain.job_id(house.network, terms) == "0x" + theirs.hex()
+        assert opened.client.view(functions.escrowFor(terms.units, terms.rate)) == money.escrow(terms.units, terms.rate)
+
+
+def test_a_cash_outs_nonce_is_the_contracts(house: House, opened: Chain) -> None:
+    quote, to = house.quote(10**12, 12_345), house.keys.address("owner")
+    salt = bytes.fromhex(quote.salt[2:])
+    theirs = opened.client.view(opened.client.contract("CashOut").functions.nonceOf(to, int(quote.amount), int(quote.fee), salt))
+    assert isinstance(theirs, bytes) and chain.cash_out_nonce(to, quote) == "0x" + theirs.hex()
+
+
+def test_the_stablecoins_domain_is_its_own(house: House, opened: Chain) -> None:
+    message = chain.cash_out_typed(house.network, house.keys.address("owner"), house.keys.address("renter"), house.quote(1))
+    theirs = opened.client.view(opened.client.contract("TestUSDC").functions.DOMAIN_SEPARATOR())
+    assert isinstance(theirs, bytes) and ids.domain_separator(message) == "0x" + theirs.hex()
+
+
+def test_every_field_counts(house: House) -> None:
+    escrow = chain.escrow_domain(house.network)
+    base = Voucher("0x" + "11" * 32, 1, Units(1), "0x" + "22" * 32)
+    messages = [
+        eip712.voucher(escrow, base),
+        eip712.voucher(Domain(1, escrow.verifying_contract), base),
+        eip712.voucher(Domain(escrow.chain_id, house.network.registry), base),
+        eip712.voucher(escrow, Voucher("0x" + "12" * 32, 1, Units(1), base.receipts_root)),
+        eip712.voucher(escrow, Voucher(base.job, 2, Units(1), base.receipts_root)),
+        eip712.voucher(escrow, Voucher(base.job, 1, Units(2), base.receipts_root)),
+        eip712.voucher(escrow, Voucher(base.job, 1, Units(1), "0x" + "23" * 32)),
+        eip712.manifest(escrow, base.job, "22" * 32),
+        eip712.manifest(escrow, base.job, "23" * 32),
+        eip712.manifest(escrow, base.receipts_root, "22" * 32),
+    ]
+    assert len({digest(one) for one in messages}) == len(messages)
+
+
+def test_who_signed_is_recovered_and_a_changed_word_is_somebody_else(house: House) -> None:
+    message = eip712.manifest(chain.escrow_domain(house.network), "0x" + "11" * 32, "22" * 32)
+    signature = house.keys.sign_typed("renter", message)
+    assert chain.recover_typed(message, signature) == house.keys.address("renter")
+    other = eip712.manifest(chain.escrow_domain(house.network), "0x" + "11" * 32, "23" * 32)
+    assert chain.recover_typed(other, signature) != house.keys.address("renter")
+    spoken = house.keys.sign_message("renter", b"hello")
+    assert chain.recover_message(b"hello", spoken) == house.keys.address("renter")
+    assert chain.recover_message(b"hallo", spoken) != house.keys.address("renter")
+
+
+@pytest.mark.parametrize(
+    "signature", ["", "0x", "0x" + "00" * 65, "0x" + "ff" * 65, "0x" + "zz" * 65, "0x" + "11" * 64, "0x" + "11" * 66, "é" * 132]
+)
+def test_what_is_no_signature_is_nobodys(house: House, signature: str) -> None:
+    message = eip712.manifest(chain.escrow_domain(house.network), "0x" + "11" * 32, "22" * 32)
+    assert chain.recover_typed(message, signature) is None
+    assert chain.recover_message(b"hello", signature) is None
+
+
+def test_addresses_with_a_wrong_checksum_are_refused(house: House) -> None:
+    good = house.keys.address("owner")
+    swapped = good.swapcase().replace("0X", "0x")
+    assert chain.is_address(good) and chain.is_address(good.lower()) and not chain.is_address(swapped)
+    assert not chain.is_address(good[:-1]) and not chain.is_address(good[2:] + "00") and not chain.is_address("")
+    assert chain.checksummed(good.lower()) == good and chain.same_address(good, good.lower())
