@@ -68,7 +68,7 @@ _LOOKS: dict[Reason, Look] = {
 }
 """Every other reason is a pause that ends by itself."""
 
-_GAUGES = ("utilisation", "memory", "temperature", "power")
+_GAUGES = ("gauge.utilisation", "gauge.memory", "gauge.temperature", "gauge.power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 
 
@@ -200,8 +200,8 @@ def home(heard: Heard) -> HomeView:
 
 def _unknown_home(silence: Silence) -> HomeView:
     """What is not known is not shown as nothing."""
-    load, memory, heat, power = (Gauge(say(f"gauge.{name}"), say("unknown")) for name in _GAUGES)
-    today, rate, back = (Figure(say(f"home.{name}"), say("unknown")) for name in ("today", "rate", "back"))
+    load, memory, heat, power = (Gauge(say(key), say("unknown")) for key in _GAUGES)
+    today, rate, back = (Figure(say(key), say("unknown")) for key in ("home.today", "home.rate", "home.back"))
     return HomeView(status(silence), "", "", (load, memory, heat, power), None, (today, rate, back), "")
 
 

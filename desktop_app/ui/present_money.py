@@ -156,8 +156,8 @@ def wallet(state: State | None) -> WalletView:
 
 def _unknown_wallet() -> WalletView:
     """What is not known is not shown as nothing."""
-    names = ("pending", "earned", "paid")
-    one, two, three = (Figure(say(f"wallet.{name}"), say("unknown"), say(f"wallet.{name}.hint")) for name in names)
+    keys = ("wallet.pending", "wallet.earned", "wallet.paid")
+    one, two, three = (Figure(say(key), say("unknown"), say(f"{key}.hint")) for key in keys)
     balance = Figure(say("wallet.balance"), say("unknown"), say("wallet.balance.hint"))
     return WalletView(False, False, False, False, balance, (one, two, three), "", ())
 

@@ -71,6 +71,7 @@ class PurseCard(Card):
         self.copy = QPushButton(say("wallet.copy"))
         self.copy.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.copy.setMinimumWidth(self.copy.sizeHint().width())
+        self.copy.setToolTip(say("wallet.address.hint"))
         self.copy.clicked.connect(self._copy)
         self._qr = QrCode()
         row = QHBoxLayout()
@@ -161,7 +162,7 @@ class PayoutsCard(Card):
             for text, words in zip(texts, (row.when, row.amount, phrases.short(row.transaction)), strict=True):
                 text.say(words)
             texts[2].setToolTip(row.transaction)
-            texts[2].setAccessibleName(f"{say('wallet.payouts.transaction')} {row.transaction}")
+            texts[2].setAccessibleName(say("wallet.payouts.transaction", hash=row.transaction))
 
     def _add_line(self) -> None:
         texts = (Text(Tone.CAPTION), Text(Tone.BODY), Text(Tone.CAPTION))
