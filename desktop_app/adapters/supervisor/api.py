@@ -95,11 +95,14 @@ class Supervisor:
             self._post(GpuGivenBack(record, None))
 
     def forget(self, task_id: str) -> None:
-        """Remove the task's files, once its worker is gone."""
+        """Remove what the task made on this machine, once its worker is gone."""
         with self._lock:
             session = self._sessions.pop(task_id, None)
         self._unknown.discard(task_id)
-        self._storing.submit(self._forget, task_id, session)
+        if session is None or session.over:
+            self._storing.submit(self._delete, self._blobs.forget(task_id))  # the names go now: the task may come back at once
+        else:
+            self._storing.submit(self._forget_later, task_id, session)
 
     def self_test(self) -> None:
         """Try the sandbox from the inside, and whether torch is there; posts SandboxTested and RuntimeFound."""
@@ -139,7 +142,7 @@ class Supervisor:
     def _launch(self, manifest: Manifest, checkpoint: Checkpoint | None, log: WorkerLog) -> HostedWorker:
         """Start the worker of a lease; called on the session's thread."""
         used = [blob.sha256 for blob in manifest.inputs] + ([checkpoint.sha256] if checkpoint else [])
-        self._blobs.note(manifest.task_id, *used)
+        self._blobs.note_used(manifest.task_id, used)
         bounds = manifest.limits
         order = Order(
             kind=manifest.kind,
@@ -158,10 +161,13 @@ class Supervisor:
         )
         return self._launcher.call(lambda: HostedWorker(order, log))
 
-    def _forget(self, task_id: str, session: Session | None) -> None:
-        if session is not None:
-            session.thread.join()
-        self._blobs.forget(task_id)
+    def _forget_later(self, task_id: str, session: Session) -> None:
+        session.thread.join()
+        self._delete(self._blobs.forget(task_id))
+
+    def _delete(self, places: list[Path]) -> None:
+        self._blobs.delete(places)
+        self._blobs.trim()
 
     def _test(self) -> None:
         tested = selftest.run(self._launcher.call)

@@ -1,21 +1,26 @@
 """Files named by their sha256, and which of them belong to which task.
 
 A blob appears whole or not at all: it is written under another name, flushed to the disk and renamed. Each task's folder
-lists the blobs it uses, so that forgetting a task removes exactly the files no other task needs. Used by the session and
-the supervisor.
+lists the blobs it made and uses. What a task made goes with it; its inputs stay, since the next task is likely to want the
+same ones, until they take too much room. Used by the session and the supervisor.
 """
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 _LIST = "blobs.txt"
+_MADE, _USED = "made", "used"
+_MOST_BYTES = 4 << 30
+_RECENT_S = 3600.0
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,24 +57,66 @@ class Blobs:
         finally:
             place.unlink(missing_ok=True)
 
-    def note(self, task_id: str, *sha256s: str) -> None:
+    def note_made(self, task_id: str, sha256: str) -> None:
+        """Remember that the task made this blob."""
+        self._note(task_id, _MADE, (sha256,))
+
+    def note_used(self, task_id: str, sha256s: Iterable[str]) -> None:
         """Remember that the task uses these blobs."""
+        used = list(sha256s)
+        self._note(task_id, _USED, used)
+        for sha256 in used:
+            with suppress(OSError):
+                os.utime(self.path(sha256))
+
+    def drop(self, task_id: str, sha256: str) -> None:
+        """Remove one blob that the task made, unless another task has it too."""
+        if sha256 not in self._listed_by_others(task_id):
+            self.path(sha256).unlink(missing_ok=True)
+
+    def forget(self, task_id: str) -> list[Path]:
+        """Take away the names of the task's folder and of what only it made; what is left to delete, which may take a while."""
+        others = self._listed_by_others(task_id)
+        own = self._tasks / task_id
+        leaving = [self.path(sha256) for mark, sha256 in _listed(own) if mark == _MADE and sha256 not in others]
+        moved = []
+        for place in (*leaving, own):
+            with suppress(OSError):
+                moved.append(place.rename(self._folder / f".gone-{secrets.token_hex(8)}"))
+        return moved
+
+    def delete(self, places: Iterable[Path]) -> None:
+        """Delete what `forget` gave."""
+        for place in places:
+            if place.is_dir():
+                shutil.rmtree(place, ignore_errors=True)
+            else:
+                place.unlink(missing_ok=True)
+
+    def trim(self, most_bytes: int = _MOST_BYTES) -> None:
+        """Delete the blobs longest unused while all take more than `most_bytes`, and what a crash left half done."""
+        listed = self._listed_by_others("")
+        kept = []
+        for place in self._folder.iterdir():
+            with suppress(OSError):
+                found = place.stat()
+                if place.name.startswith((".gone-", ".incoming-")) and time.time() - found.st_mtime > _RECENT_S:
+                    self.delete([place])
+                elif _SHA256.fullmatch(place.name):
+                    kept.append((found.st_mtime, found.st_size, place))
+        total = sum(size for _, size, _ in kept)
+        for used, size, place in sorted(kept):
+            if total <= most_bytes or time.time() - used < _RECENT_S:
+                break
+            if place.name not in listed:
+                place.unlink(missing_ok=True)
+                total -= size
+
+    def _note(self, task_id: str, mark: str, sha256s: Iterable[str]) -> None:
         folder = self._tasks / task_id
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (folder / _LIST).open("a") as file:
-            file.writelines(f"{sha256}\n" for sha256 in sha256s)
-
-    def drop(self, task_id: str, sha256: str) -> None:
-        """Remove one blob of the task, unless another task uses it."""
-        if sha256 not in self._used_by_others(task_id):
-            self.path(sha256).unlink(missing_ok=True)
-
-    def forget(self, task_id: str) -> None:
-        """Remove the task's folder and the blobs only it used."""
-        others = self._used_by_others(task_id)
-        for sha256 in self._listed(self._tasks / task_id) - others:
-            self.path(sha256).unlink(missing_ok=True)
-        shutil.rmtree(self._tasks / task_id, ignore_errors=True)
+            file.writelines(f"{mark} {sha256}\n" for sha256 in sha256s)
 
     def _keep(self, file: BinaryIO, place: Path, sha256: str) -> Path:
         file.flush()
@@ -83,15 +130,13 @@ class Blobs:
             os.close(folder)
         return kept
 
-    def _used_by_others(self, task_id: str) -> set[str]:
-        found: set[str] = set()
-        for folder in self._tasks.iterdir():
-            if folder.name != task_id:
-                found |= self._listed(folder)
-        return found
+    def _listed_by_others(self, task_id: str) -> set[str]:
+        return {sha256 for folder in self._tasks.iterdir() if folder.name != task_id for _, sha256 in _listed(folder)}
 
-    @staticmethod
-    def _listed(folder: Path) -> set[str]:
-        with suppress(OSError):
-            return set((folder / _LIST).read_text().split())
-        return set()
+
+def _listed(folder: Path) -> list[tuple[str, str]]:
+    """(mark, sha256) of a task's list; a line that a crash cut short is left out."""
+    with suppress(OSError):
+        lines = [line.split() for line in (folder / _LIST).read_text().splitlines()]
+        return [(words[0], words[1]) for words in lines if len(words) == 2 and _SHA256.fullmatch(words[1])]
+    return []

@@ -69,7 +69,7 @@ class Keeper:
             copied = arena.copy_newest(blob.write)
             if copied is None or not self._is_news(copied.seq, copied.step):
                 return None
-            self._blobs.note(self._task_id, copied.sha256)
+            self._blobs.note_made(self._task_id, copied.sha256)
             blob.keep(copied.sha256)
         checkpoint = Checkpoint(copied.step, copied.sha256, copied.length)
         self._stored.append(_Stored(copied.seq, checkpoint))
@@ -87,7 +87,7 @@ class Keeper:
     def _keep_result(self, arena: Arena, file: ipc.OutputFile) -> Blob:
         with self._blobs.incoming() as blob:
             sha256 = copy_result(arena, file, blob)
-            self._blobs.note(self._task_id, sha256)
+            self._blobs.note_made(self._task_id, sha256)
             blob.keep(sha256)
         return Blob(file.role, sha256, file.length, file.format)
 
