@@ -78,7 +78,7 @@ def chain_refusal(manifest: Manifest, chain: tuple[Receipt, ...], result: tuple[
         if receipt.final != (number == len(chain)):
             return f"receipt {number} is wrong about being the last"
         step, prev, epoch = receipt.last_step, digest(receipt), receipt.epoch
-    if step != manifest.steps or not chain:
+    if step != manifest.steps:
         return "the receipts do not cover the whole task"
     if chain[-1].result_sha256 != result_sha256(result):
         return "the last receipt is for another result"

@@ -87,6 +87,7 @@ def test_what_is_no_manifest_is_refused(raw: bytes) -> None:
 
 def test_size_and_depth_are_bounded_before_anything_is_read() -> None:
     assert refusal(b" " * (256 * 1024 + 1)) == "the task's description is larger than 256 KiB"
+    assert refusal(b"[" * 65 + b"]" * 65) == "the task's description is nested too deep or lists too much"
     assert "nested too deep" in refusal(b"[" * 200_000)
     assert "nested too deep" in refusal(b'{"a":' * 40_000)
 
