@@ -70,9 +70,9 @@ class House:
         )  # fmt: skip
         return Lease(manifest, 1, "token", Rate(100_000))
 
-    def begin(self, act: str = "honest", steps: int = 200, **params: int) -> int:
+    def begin(self, act: str = "honest", steps: int = 200) -> int:
         """Start the fake worker on a task, wait until it is ready; its number."""
-        self.supervisor.start(self.lease(act, steps=steps, **params), None)
+        self.supervisor.start(self.lease(act, steps=steps), None)
         return self.until(m.WorkerStarted).pid
 
 

@@ -24,6 +24,7 @@ from desktop_app.core.errors import AppError
 
 _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
+_REAP_S = 0.2
 _SYSTEM_BWRAP = Path("/usr/bin/bwrap")
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -68,13 +69,14 @@ class Cage:
         end = time.monotonic() + timeout_s
         if self._inner is not None and not _ended(self._inner[1], end):
             return False
-        if self._inner is not None:
-            self.outer.kill()
-        try:
+        with suppress(subprocess.TimeoutExpired):
+            self.outer.wait(min(_REAP_S, max(0.0, end - time.monotonic())))  # it has process 1 to reap, and then nothing to do
+            return True
+        self.outer.kill()
+        with suppress(subprocess.TimeoutExpired):
             self.outer.wait(max(0.0, end - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            return False
-        return True
+            return True
+        return False
 
     def processes(self) -> list[int]:
         """Every process in the sandbox."""
