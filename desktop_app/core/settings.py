@@ -53,6 +53,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("schedule", "Half hours of the week in which to share."),
 )
 
+_NETWORK_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
@@ -71,14 +72,23 @@ def change(settings: Settings, name: str, value: Value) -> Settings | Refused:
         return Refused(name, "there is no such setting")
     if name == "schedule":
         return _change_schedule(settings, value)
-    if name == "payout_address" and value and not is_address(value):
-        return Refused(name, "an address is 0x and 40 hexadecimal digits")
     wanted = type(getattr(settings, name))
     if type(value) is not wanted:
         return Refused(name, f"this is a {wanted.__name__}, not a {type(value).__name__}")
     if wanted is int and isinstance(value, int) and not declared.least <= value <= declared.most:
         return Refused(name, f"this lies between {declared.least} and {declared.most}")
-    return _with(settings, name, value)
+    reason = _misspelt(name, str(value))
+    return _with(settings, name, value) if reason is None else Refused(name, reason)
+
+
+def _misspelt(name: str, text: str) -> str | None:
+    if name == "network" and not (0 < len(text) <= 40 and set(text) <= _NETWORK_LETTERS):
+        return "a network's name is at most 40 small letters, digits and dashes"
+    if name == "payout_address" and text and not is_address(text):
+        return "an address is 0x and 40 hexadecimal digits"
+    if name == "payout_address" and text and is_zero(text):
+        return "money sent to the zero address is gone for ever"
+    return None
 
 
 def _change_schedule(settings: Settings, value: Value) -> Settings | Refused:
@@ -97,3 +107,8 @@ def is_address(value: Value) -> bool:
     """Whether this is spelt like an EVM address; its checksum (EIP-55) is the keys adapter's to check."""
     text = str(value)
     return len(text) == 42 and text.startswith("0x") and all(letter in "0123456789abcdefABCDEF" for letter in text[2:])
+
+
+def is_zero(address: str) -> bool:
+    """Whether this address is nobody's, so that money sent to it is lost."""
+    return int(address, 16) == 0

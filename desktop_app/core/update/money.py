@@ -14,7 +14,7 @@ from desktop_app.core.effects import Effect, QuoteCashOut, SendCashOut, SignCash
 from desktop_app.core.ledger import due
 from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.schedule import local_date
-from desktop_app.core.settings import is_address
+from desktop_app.core.settings import is_address, is_zero
 from desktop_app.core.state import JobAccount, NoticeKind, Paid, Payout, State, TaskRecord
 from desktop_app.core.update.owner import notice
 
@@ -172,7 +172,7 @@ def _unfit(state: State, cash_out: CashOut) -> str | None:
     to = cash_out.to
     if not is_address(to):
         return "that is not an address: it takes 0x and 40 hexadecimal digits"
-    if int(to, 16) == 0:
+    if is_zero(to):
         return "money sent to the zero address is gone for ever"
     if to.lower() == state.wallet.address.lower():
         return "that is this wallet's own address"

@@ -41,11 +41,11 @@ Step = tuple[State, tuple[Effect, ...]]
 
 def settle(state: State) -> Step:
     """Bring the world in line with the verdict."""
-    verdict = decide(state)
     effects: tuple[Effect, ...] = ()
     for settle_one in (_take_back, _give_up, _start, _leave):
         state, more = settle_one(state)
         effects += more
+    verdict = decide(state)
     for prepare in (_test, _register):
         state, more = prepare(state, verdict)
         effects += more
