@@ -18,6 +18,9 @@ PROCESSES = {
     "rent": "desktop_app.renter.main",
     "practice": "desktop_app.practice.main",
     "practice-chain": "desktop_app.practice.chain.main",
+    "practice-evm": "desktop_app.practice.evm",
+    "practice-pool": "desktop_app.practice.office",
+    "practice-renter": "desktop_app.practice.renting",
     "tour": "desktop_app.practice.tour",
 }
 """Each names a module with `main(arguments) -> exit status`."""

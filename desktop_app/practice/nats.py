@@ -10,7 +10,6 @@ import os
 import secrets
 import shutil
 import sysconfig
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +17,7 @@ import msgspec
 
 from desktop_app.core.errors import AppError
 from desktop_app.wire import market as wire
-
-POOL: Final = "pool"
-RENTER: Final = "renter"
-AGENT: Final = "agent"
+from desktop_app.wire.logins import AGENT, POOL, RENTER, Login, login, login_path
 
 _JS: Final = "$JS.API"
 _BLOBS: Final = (
@@ -70,27 +66,6 @@ _MAY_HEAR: Final = {
     RENTER: ("_INBOX_renter.>", f"$KV.{wire.PRICES}.>"),
     AGENT: ("_INBOX_agent.>", f"$KV.{wire.PRICES}.>"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """As whom to speak to the practice market."""
-
-    user: str
-    password: str = field(repr=False)
-
-
-def login_path(practice: Path, user: str) -> Path:
-    """Where a user's login lies below the profile's practice folder."""
-    return practice / "logins" / f"{user}.json"
-
-
-def login(practice: Path, user: str) -> Login:
-    """A user's login. Raises AppError while the practice network has not made it."""
-    try:
-        return msgspec.json.decode(login_path(practice, user).read_bytes(), type=Login)
-    except (OSError, msgspec.DecodeError) as error:
-        raise AppError("The practice network has not started yet.", "Start it with `sublet practice`.") from error
 
 
 def make_logins(practice: Path) -> tuple[Login, ...]:

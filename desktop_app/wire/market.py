@@ -8,7 +8,7 @@ The road of one task, and who writes what:
 2. An agent that offers its GPU (`offers.<gpu>`, kept alive by repetition) pulls from the tier's durable consumer. The
    message is only an invitation: the lease is won by a compare-and-swap of the record, which raises its fencing epoch and
    adds a `Grant`. While it is held the agent says in-progress on the message; silence redelivers it, to whoever pulls.
-3. Checkpoints go into `blobs` and the record. A give-back publishes the task again as a new copy and acks the old one, so
+3. Checkpoints go into `blobs`; the record names the newest. A give-back publishes the task again as a new copy and acks the old one, so
    that it never counts as a failed delivery; a stale holder finds a higher epoch and stops.
 4. Receipts go to `receipts.<job>.<task>`, the renter answers on `verdicts.<gpu>.<job>`: a voucher or a rejection. The
    pool redeems vouchers on chain; the agent keeps them.
@@ -18,6 +18,7 @@ a value or a `Refusal`. Everything is JSON; unknown keys, wrong ranges and overs
 Imported by the market adapter, the pool, the renter and the practice network.
 """
 
+import hashlib
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
@@ -26,23 +27,18 @@ import msgspec
 from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.task import Blob, Checkpoint
+from desktop_app.wire.bundle import MOST_MANIFEST
 from desktop_app.wire.eip712 import Terms
 
-TASKS: Final = "TASKS"
-RECEIPTS: Final = "RECEIPTS"
-VERDICTS: Final = "VERDICTS"
-PRICES: Final = "prices"
-OFFERS: Final = "offers"
-LEASES: Final = "leases"
-RELAYED: Final = "relayed"  # what the pool brought on chain, by idempotency key
+TASKS, RECEIPTS, VERDICTS = "TASKS", "RECEIPTS", "VERDICTS"
+PRICES, OFFERS, LEASES = "prices", "offers", "leases"
+JOBS: Final = "jobs"  # how much of each job's escrow is spoken for
 RENTERS: Final = "renters"  # what a renter must not forget
 BLOBS: Final = "blobs"
 
-MOST_MANIFEST: Final = 256 * 1024
 MOST_MESSAGE: Final = 384 * 1024  # a manifest, escaped, and what goes with it
-MOST_REQUEST: Final = 384 * 1024
 MOST_RECORD: Final = 64 * 1024
-MOST_BLOB: Final = 16 * 1024**3
+MOST_SHEET: Final = 512 * 1024
 
 ACK_WAIT_S: Final = 30.0
 HEARTBEAT_S: Final = 8.0
@@ -52,7 +48,6 @@ MOST_FAULTS: Final = 3  # returned for its own fault so often, a task is given u
 OFFER_EVERY_S: Final = 10.0
 OFFER_LASTS_S: Final = 30.0
 
-_Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Bytes32 = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{64}\Z")]
 _Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
 _Signature = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{2,4096}\Z")]
@@ -112,10 +107,17 @@ class LeaseRecord(_Wire, frozen=True):
     copies: _Count = 0
     returns: _Count = 0
     faults: _Count = 0
-    checkpoint: Checkpoint | None = None
+    checkpoint: Checkpoint | None = None  # where the next holder begins: what the receipts cover
+    uploaded: Checkpoint | None = None  # the newest that the holder stored, not yet covered by a receipt
     prev_receipt: str = ""
     grants: Annotated[tuple[Grant, ...], msgspec.Meta(max_length=256)] = ()
     reason: _Reason = ""
+
+
+class JobRecord(_Wire, frozen=True):
+    """Units of a job that its admitted tasks are worth, by task."""
+
+    tasks: dict[_Id, _Number] = {}
 
 
 class PostedTask(_Wire, frozen=True):
@@ -257,16 +259,6 @@ class Noted(_Wire, frozen=True, tag="noted"):
 
 Answer = Refusal | Registered | Quoted | Opened | Submitted | Sent | Noted
 
-REQUESTS: Final = {
-    "pool.register": RegisterGpu,
-    "pool.quote": AskQuote,
-    "pool.cash_out": SendCashOut,
-    "pool.open": OpenJob,
-    "pool.submit": SubmitTask,
-    "pool.redeem": Redeem,
-    "pool.report": ReportTask,
-}
-
 _T = TypeVar("_T")
 
 
@@ -283,6 +275,11 @@ def unpack(raw: bytes, kind: type[_T], most: int = MOST_MESSAGE) -> _T | Refusal
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(str(error)[:500])
+
+
+def hardware_digest(uuid: str) -> str:
+    """What names a physical GPU in the registry: a hash, since the driver's uuid is nobody else's business."""
+    return "0x" + hashlib.sha256(f"sublet gpu {uuid}".encode()).hexdigest()
 
 
 def task_subject(tier: Tier) -> str:

@@ -33,12 +33,18 @@ _STREAMS = (
         allow_direct=True,
     ),
 )
-_BUCKETS = ((wire.PRICES, 0), (wire.OFFERS, wire.OFFER_LASTS_S), (wire.LEASES, 30 * _DAY), (wire.RELAYED, 30 * _DAY), (wire.RENTERS, 0))
+_BUCKETS = (
+    (wire.PRICES, 0, wire.MOST_RECORD),
+    (wire.OFFERS, wire.OFFER_LASTS_S, wire.MOST_RECORD),
+    (wire.LEASES, 30 * _DAY, wire.MOST_RECORD),
+    (wire.JOBS, 30 * _DAY, wire.MOST_RECORD),
+    (wire.RENTERS, 60 * _DAY, wire.MOST_SHEET),
+)
 
 
 async def open_house(session: Session, tiers: tuple[Tier, ...]) -> None:
     """Make, or bring up to date, everything the market keeps."""
-    for config in (*_STREAMS, *(_bucket(name, lasts) for name, lasts in _BUCKETS)):
+    for config in (*_STREAMS, *(_bucket(*bucket) for bucket in _BUCKETS)):
         await _stream(session, config.evolve(storage=StorageType.FILE, discard=DiscardPolicy.NEW))
     for tier in tiers:
         await durable(session, wire.TASKS, wire.task_consumer(tier), wire.task_subject(tier), wire.ACK_WAIT_S, wire.MOST_DELIVERIES)
@@ -60,13 +66,13 @@ async def durable(session: Session, stream: str, name: str, subject: str, ack_wa
     )
 
 
-def _bucket(name: str, lasts_s: float) -> StreamConfig:
+def _bucket(name: str, lasts_s: float, most_bytes: int) -> StreamConfig:
     return StreamConfig(
         name=f"KV_{name}",
         subjects=[f"$KV.{name}.>"],
         max_age=lasts_s or None,
         max_msgs_per_subject=1,
-        max_msg_size=wire.MOST_RECORD + 4096,
+        max_msg_size=most_bytes + 4096,
         allow_rollup_hdrs=True,
         allow_direct=True,
         deny_delete=True,

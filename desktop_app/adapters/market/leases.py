@@ -66,6 +66,7 @@ def _granted(record: LeaseRecord, gpu_id: int, sequence: int) -> LeaseRecord:
         epoch=record.epoch + 1,
         gpu_id=gpu_id,
         sequence=sequence,
+        uploaded=None,
         grants=(*record.grants, grant)[-256:],
     )
 
@@ -114,12 +115,16 @@ async def publish_again(session: Session, lease: Lease) -> None:
 
 
 def checkpointed(checkpoint: Checkpoint) -> Callable[[LeaseRecord], LeaseRecord]:
-    """The task can be resumed from `checkpoint`."""
+    """The holder has come as far as `checkpoint`.
+
+    The next holder begins there only once a receipt covers it (see `handed_back`): steps without one would be nobody's, and
+    the chain of receipts, and with it everybody's pay, would break.
+    """
 
     def to(record: LeaseRecord) -> LeaseRecord:
-        if record.checkpoint is not None and record.checkpoint.step >= checkpoint.step:
+        if record.uploaded is not None and record.uploaded.step >= checkpoint.step:
             return record
-        return msgspec.structs.replace(record, checkpoint=checkpoint)
+        return msgspec.structs.replace(record, uploaded=checkpoint)
 
     return to
 
