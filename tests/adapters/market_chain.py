@@ -131,7 +131,7 @@ def open_house(folder: Path) -> Iterator[House]:
             attestor, treasury = keys.address("attestor"), keys.address("treasury")
 
             def sign(transaction: dict[str, object]) -> bytes:
-                return keys.sign_transaction("deployer", transaction)  # type: ignore[arg-type]
+                return keys.sign_transaction("deployer", transaction)
 
             found = deploy(url, sign, keys.address("deployer"), attestor, treasury, 10)
             network = networks.practice(

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from eth_abi.abi import encode
 from eth_account import Account
 
 from desktop_app.adapters.chain import Chain
@@ -174,6 +175,34 @@ def test_answers_of_a_wrong_shape_are_an_app_error(house: House, answer: str) ->
             ):
                 with pytest.raises(AppError):
                     question()
+
+
+def test_a_proxy_in_the_environment_never_sees_what_is_meant_for_this_machine(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", dead_url())
+    monkeypatch.setenv("http_proxy", dead_url())
+    with house.chain() as opened:
+        opened.connect()
+
+
+def test_a_contract_cannot_make_this_machine_fetch_an_address(house: House) -> None:
+    fetched: list[str] = []
+    lookup = ""
+
+    def elsewhere(_method: str, _body: bytes) -> str:
+        fetched.append("fetched")
+        return "refuse"
+
+    def weather(method: str, _body: bytes) -> str:
+        return lookup if lookup and method == "eth_call" else "pass"
+
+    with relay(real(house), elsewhere) as trap, relay(real(house), weather) as url, house.chain(url) as opened:
+        opened.connect()
+        kinds = ["address", "string[]", "bytes", "bytes4", "bytes"]
+        data = "0x556f1830" + encode(kinds, [house.network.usdc, [trap + "/{sender}/{data}"], b"", b"1234", b""]).hex()
+        lookup = "text:" + json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "execution reverted", "data": data}})
+        with pytest.raises(AppError):
+            opened.balance(fresh())
+    assert fetched == []
 
 
 def test_many_threads_share_one_counter_of_numbers(house: House) -> None:

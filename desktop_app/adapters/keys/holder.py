@@ -7,7 +7,7 @@ The wallet's key spends, so it is opened for one cash-out and dropped. All metho
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -123,11 +123,11 @@ class Keys:
 
         return "0x" + bytes(Account.sign_typed_data(self._key(role), full_message=full_message).signature).hex()
 
-    def sign_transaction(self, role: str, transaction: dict[str, int | str]) -> bytes:
+    def sign_transaction(self, role: str, transaction: Mapping[str, object]) -> bytes:
         """A transaction, ready to send."""
         from eth_account import Account
 
-        return bytes(Account.sign_transaction(transaction, self._key(role)).raw_transaction)
+        return bytes(Account.sign_transaction(dict(transaction), self._key(role)).raw_transaction)
 
     def words(self, passphrase: bytearray | None = None) -> tuple[str, ...]:
         """The wallet's 24 words, for the owner's paper."""
