@@ -20,7 +20,7 @@ from desktop_app.ui.widgets.card import GAP
 from desktop_app.ui.widgets.text import Text, Tone
 from desktop_app.wire.phrases import say
 
-_SIDEBAR = 176
+_SIDEBAR, _FACE = 176, 20
 
 
 class Window(QWidget):
@@ -74,6 +74,7 @@ class Sidebar(QWidget):
         self.setAccessibleName(say("nav.label"))
         self._look: Look | None = None
         self._face, self._headline = QLabel(), Text(Tone.CAPTION, lines=2)
+        self._face.setFixedSize(_FACE, _FACE)
         self._group = QButtonGroup(self)
         self.buttons = {name: PageButton(name) for name in names}
         box = QVBoxLayout(self)
@@ -101,7 +102,7 @@ class Sidebar(QWidget):
         self._headline.say(shown.headline)
         if shown.look is not self._look:
             self._look = shown.look
-            self._face.setPixmap(face_pixmap(shown.look, 20, self.devicePixelRatioF()))
+            self._face.setPixmap(face_pixmap(shown.look, _FACE, self.devicePixelRatioF()))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)

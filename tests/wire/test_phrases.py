@@ -47,7 +47,7 @@ def test_every_sentence_asked_for_exists_and_none_is_left_over() -> None:
     asked = set(re.findall(r'say\(\s*"([^"]+)"', source))
     assert asked <= known
     made = re.findall(r'f"([a-z_.]+)\.\{', source)
-    stems = tuple(f"{stem}." for stem in made) + ("cash.to.", "cash.amount.", "wallet.new.", "wallet.unlock.", "kind.")
+    stems = (*(f"{stem}." for stem in made), "cash.to.", "cash.amount.", "wallet.new.", "wallet.unlock.", "kind.")
     left_over = {key for key in known - written if not key.startswith(stems)}
     assert not left_over
 

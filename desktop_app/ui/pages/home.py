@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from PySide6.QtCore import Slot
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QProgressBar, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QSizePolicy, QStackedWidget, QVBoxLayout, QWidget
 
 from desktop_app.core.messages import (
     OwnerAskedFinish,
@@ -19,12 +19,12 @@ from desktop_app.ui.present import Heard, HomeView, Silence, Status, TaskView, h
 from desktop_app.ui.present_money import Figure
 from desktop_app.ui.snooze_menu import add_snoozes
 from desktop_app.ui.widgets.card import GAP, Card
-from desktop_app.ui.widgets.meter import Meter
+from desktop_app.ui.widgets.meter import Meter, TaskBar
 from desktop_app.ui.widgets.text import Text, Tone
 from desktop_app.ui.widgets.toggle import Toggle
 from desktop_app.wire.phrases import say
 
-_BAR_HEIGHT = 12
+_FACE = 24
 
 
 class HomePage(Page):
@@ -76,6 +76,7 @@ class Hero(Card):
         self.toggle = Toggle(say("home.share"), say("home.share.hint"))
         self.toggle.clicked.connect(self._turned)
         self._face = QLabel()
+        self._face.setFixedSize(_FACE, _FACE)
         self._headline = Text(Tone.TITLE)
         self._why = Text(Tone.BODY, lines=2)
         self.pause = QPushButton(say("home.pause"))
@@ -118,7 +119,7 @@ class Hero(Card):
         """Draw another status."""
         if status.look != self._look:
             self._look = status.look
-            self._face.setPixmap(face_pixmap(status.look, 24, self.devicePixelRatioF()))
+            self._face.setPixmap(face_pixmap(status.look, _FACE, self.devicePixelRatioF()))
         self.toggle.setEnabled(status.live)
         self._headline.say(status.headline)
         self._why.say(status.why)
@@ -150,10 +151,7 @@ class TaskCard(Card):
     def __init__(self) -> None:
         super().__init__()
         self._title, self._percent = Text(Tone.HEADING), Text(Tone.HEADING)
-        self._bar = QProgressBar()
-        self._bar.setTextVisible(False)
-        self._bar.setFixedHeight(_BAR_HEIGHT)
-        self._bar.setRange(0, 1000)
+        self._bar = TaskBar()
         self._facts = Text(Tone.CAPTION)
         self._empty, self._hint = Text(Tone.HEADING, say("home.task.none")), Text(Tone.CAPTION, lines=2)
         head = QHBoxLayout()
@@ -174,6 +172,7 @@ class TaskCard(Card):
         self._stack.addWidget(idle)
         self._stack.addWidget(busy)
         self._stack.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._stack.setFixedHeight(max(busy.minimumSizeHint().height(), idle.minimumSizeHint().height()))
         self.body.addWidget(self._stack)
 
     def show_task(self, task: TaskView | None, welcome: str) -> None:

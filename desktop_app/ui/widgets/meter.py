@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from desktop_app.ui import colours
 from desktop_app.ui.present import Gauge
@@ -10,6 +10,7 @@ from desktop_app.ui.widgets.text import Text, Tone
 from desktop_app.wire.phrases import say
 
 _BAR = 6
+_TASK_BAR = 10
 
 
 class Meter(QWidget):
@@ -45,6 +46,21 @@ class Meter(QWidget):
             painter.drawLine(QPointF(0, whole.center().y()), QPointF(whole.right(), whole.center().y()))
             return
         draw_bar(painter, whole, self._gauge.fraction, self)
+
+
+class TaskBar(QProgressBar):
+    """The progress of the running task: a real progress bar to a screen reader, drawn like the gauges."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextVisible(False)
+        self.setRange(0, 1000)
+        self.setFixedHeight(_TASK_BAR)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        draw_bar(painter, QRectF(self.rect()), self.value() / self.maximum(), self)
 
 
 def draw_bar(painter: QPainter, whole: QRectF, fraction: float, widget: QWidget) -> None:

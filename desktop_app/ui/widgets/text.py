@@ -5,8 +5,8 @@ Called by every page.
 
 from enum import Enum
 
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QFont, QPalette
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QFont, QPalette, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from desktop_app.ui import colours
@@ -39,15 +39,33 @@ class Text(QLabel):
         if lines > 1:
             self.setWordWrap(True)
             self.setAlignment(Qt.AlignmentFlag.AlignLeading | Qt.AlignmentFlag.AlignTop)
-            self.setMinimumHeight(self.fontMetrics().lineSpacing() * lines)
-            self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+            self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._tint()
         self.setText(text)
+        self._fit()
 
     def say(self, text: str) -> None:
         """Change the text, if it is another."""
         if text != self.text():
             self.setText(text)
+            self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def sizeHint(self) -> QSize:
+        """A wrapping text takes the width it is given."""
+        hint = super().sizeHint()
+        return hint if self._lines == 1 else QSize(120, self.minimumHeight())
+
+    def _fit(self) -> None:
+        """Room for the promised lines also when there is less to say (an empty label has no height), and for more if need be."""
+        room = self.fontMetrics().lineSpacing() * self._lines
+        if self._lines == 1:
+            self.setMinimumHeight(room)
+        else:
+            self.setFixedHeight(max(room, self.heightForWidth(self.width()) if self.text() else 0))
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
