@@ -134,7 +134,7 @@ class Money:
         payee = self._state().settings.payout_address or wallet.address
         balance, block = await asyncio.to_thread(self._chain.balance, wallet.address)
         if block != wallet.block:
-            for payout, units in await asyncio.to_thread(self._chain.payouts, payee, wallet.block + 1, block):
+            for payout, units in await asyncio.to_thread(self._chain.payouts, payee, wallet.block, block):
                 self._post(m.ChainPaid(payout, units))
         self._post(m.ChainSaid(balance, block))
 
