@@ -130,7 +130,7 @@ def _doctor(guest: Guest, _chosen: argparse.Namespace) -> int:
     checks = [
         ("GPU", device is not None, device.name if device else "no GPU was found that the market rents"),
         ("Wallet", state.wallet.ready, state.wallet.address or "locked: run `sublet unlock`"),
-        ("Market", state.market.connected, state.market.trouble or "connected"),
+        ("Market", state.market.connected, "connected" if state.market.connected else state.market.trouble or "not reached yet"),
         ("Chain", state.wallet.chain_ok, "answers" if state.wallet.chain_ok else "does not answer"),
         ("Registered", state.gpu.chain_id is not None, f"GPU number {state.gpu.chain_id}" if state.gpu.chain_id else "not yet"),
         ("torch", bool(ready.runtime), untested if ready.runtime is None else "installed" if ready.runtime else "missing"),

@@ -124,10 +124,14 @@ def _paid(state: State, payout: Payout, units: Units) -> State:
     account = _account(state, payout.job_id) or JobAccount(payout.job_id, Rate(0), 0)
     account = replace(account, redeemed=Units(max(units, account.redeemed)), vouched=Units(max(units, account.vouched)))
 
+    covered = [line for line in state.history if line.job_id == payout.job_id and line.paid is Paid.EARNED and line.voucher_units <= units]
+
     def settle(line: TaskRecord) -> TaskRecord:
-        if line.job_id != payout.job_id or line.paid is not Paid.EARNED or line.voucher_units > units:
+        if line not in covered:
             return line
-        return replace(line, paid=Paid.PAID, transaction=payout.transaction)
+        # The escrow rounds the job's total, not each task: a line with a transaction of its own says what arrived.
+        amount = payout.amount if len(covered) == 1 else line.amount
+        return replace(line, paid=Paid.PAID, transaction=payout.transaction, amount=amount)
 
     return replace(_keep(replace(state, wallet=wallet), account), history=tuple(settle(line) for line in state.history))
 
