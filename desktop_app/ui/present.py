@@ -12,7 +12,7 @@ from desktop_app.core.gpu import DeviceKind
 from desktop_app.core.money import net
 from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, Zone, cell_at, local
 from desktop_app.core.snooze import MORNING_HOUR, tomorrow_morning
-from desktop_app.core.state import EPOCH, Reason, State
+from desktop_app.core.state import Reason, State
 from desktop_app.core.task import Phase, Task, segment_units
 from desktop_app.ui.present_money import Figure, earned_today
 from desktop_app.wire import phrases
@@ -175,10 +175,14 @@ def snooze_until(span: timedelta | None, now: datetime, heard: Heard) -> datetim
 
 def balloon(before: State, after: State) -> str:
     """What is worth a word while the window is closed: the GPU is back, or the day's first money came; else nothing."""
-    if after.give_backs and after.give_backs[:1] != before.give_backs[:1] and before.now > EPOCH:
-        return say("balloon.back", time=phrases.seconds(after.give_backs[0].vram_free_ms or after.give_backs[0].stopped_ms))
+    last = max((record.at for record in before.give_backs), default=0.0)
+    fresh = next((record for record in after.give_backs if record.at > last), None)
+    if fresh is not None:
+        if fresh.vram_free_ms is None:
+            return say("balloon.stopped", time=phrases.seconds(fresh.stopped_ms))
+        return say("balloon.back", time=phrases.seconds(fresh.vram_free_ms))
     days, known = after.wallet.by_day, before.wallet.by_day
-    if days and days[-1][0] not in {day for day, _ in known} and before.now > EPOCH:
+    if days and days[-1][0] > max((day for day, _ in known), default=""):
         return say("balloon.paid", amount=phrases.money(days[-1][1]))
     return ""
 

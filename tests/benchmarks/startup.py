@@ -26,6 +26,7 @@ from tests.desktop import open_desktop
 _PATIENCE_S = 20.0
 _POLL_S = 0.002
 _VIEWABLE = 2
+_PANEL = b"panel"  # how trayer names its window
 
 
 class _Attributes(ctypes.Structure):
@@ -60,20 +61,29 @@ class TrayWatch:
         self._x11 = ctypes.CDLL(ctypes.util.find_library("X11") or "libX11.so.6")
         self._x11.XOpenDisplay.restype = ctypes.c_void_p
         self._x11.XInternAtom.restype = ctypes.c_ulong
-        self._x11.XGetSelectionOwner.restype = ctypes.c_ulong
+        self._x11.XDefaultRootWindow.restype = ctypes.c_ulong
         self._ignore = _ERROR_HANDLER(lambda display, event: 0)  # a window may go between being listed and being looked at
         self._x11.XSetErrorHandler(self._ignore)
         self._display = ctypes.c_void_p(self._x11.XOpenDisplay(display.encode()))
         if not self._display:
             raise RuntimeError(f"the display {display} does not answer")
-        atom = self._x11.XInternAtom(self._display, b"_NET_SYSTEM_TRAY_S0", 0)
-        self._tray = self._x11.XGetSelectionOwner(self._display, ctypes.c_ulong(atom))
+        self._root: int = ctypes.c_ulong(self._x11.XDefaultRootWindow(self._display)).value
+        self._panel: int | None = None
         self._embedded = ctypes.c_ulong(self._x11.XInternAtom(self._display, b"_XEMBED_INFO", 0))
 
     def icons(self) -> int:
-        """How many viewable windows that speak XEmbed lie anywhere below the tray's window."""
-        root = ctypes.c_ulong(self._x11.XDefaultRootWindow(self._display))
-        return sum(1 for window in self._below(root.value) if self._is_icon(window))
+        """How many viewable windows that speak XEmbed lie inside the tray's panel; the app's own windows lie elsewhere."""
+        if self._panel is None:
+            self._panel = next((window for window in self._below(self._root) if self._name(window) == _PANEL), None)
+        return 0 if self._panel is None else sum(1 for window in self._below(self._panel) if self._is_icon(window))
+
+    def _name(self, window: int) -> bytes:
+        name = ctypes.c_char_p()
+        if not self._x11.XFetchName(self._display, ctypes.c_ulong(window), ctypes.byref(name)) or name.value is None:
+            return b""
+        found = bytes(name.value)
+        self._x11.XFree(name)
+        return found
 
     def _below(self, window: int) -> Iterator[int]:
         root, parent, count = ctypes.c_ulong(), ctypes.c_ulong(), ctypes.c_uint()

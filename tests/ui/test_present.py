@@ -128,13 +128,16 @@ def test_pauses() -> None:
 
 def test_a_balloon_for_a_give_back_and_for_the_days_first_money_only() -> None:
     before = states.seasoned()
-    back = replace(before, give_backs=(replace(before.give_backs[0], task_id="task-9"), *before.give_backs))
+    back = replace(before, give_backs=(replace(before.give_backs[0], at=states.NOW.timestamp()), *before.give_backs))
     assert balloon(before, back) == "Your GPU is back (0.12 s)"
     more = replace(before, wallet=replace(before.wallet, by_day=(("2026-11-24", 311_000), ("2026-11-25", 99_000))))
     assert balloon(before, more) == ""
     next_day = replace(before, wallet=replace(before.wallet, by_day=(("2026-11-25", 48_213), ("2026-11-26", 4_000))))
     assert balloon(before, next_day) == "$0.004 arrived"
-    assert balloon(State(), back) == ""
+    assert balloon(back, before) == ""
+    bare = replace(back, give_backs=(replace(back.give_backs[0], vram_free_ms=None),))
+    assert balloon(before, bare) == "The task is gone (0.08 s)"  # the practice device has no memory to read back
+    assert balloon(State(), replace(State(), wallet=next_day.wallet)) == "$0.004 arrived"
 
 
 def test_earned_today_counts_vouched_work_of_today_once() -> None:
