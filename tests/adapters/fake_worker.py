@@ -13,7 +13,6 @@ import socket
 import struct
 import sys
 import time
-import zlib
 from pathlib import Path
 
 from desktop_app.wire import arena, ipc
@@ -58,7 +57,7 @@ class Side:
         at, head = self.layout.slot_at(slot), arena.header_at(slot)
         self.memory[head : head + arena.HEADER_BYTES] = arena.EMPTY_HEADER
         self.memory[at : at + len(data)] = data
-        header = arena.pack_header(arena.SlotHeader(self.seq, step if said is None else said, len(data), zlib.crc32(data)))
+        header = arena.pack_header(arena.SlotHeader(self.seq, step if said is None else said, len(data)))
         self.memory[head : head + arena.HEADER_BYTES] = header
         return ipc.Committed(slot, self.seq, step)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as some
 from desktop_app.wire import arena, tensors
 
 LAYOUT = arena.Layout(8192, 4096)
-HEADER = arena.SlotHeader(3, 17, 100, 0xDEADBEEF)
+HEADER = arena.SlotHeader(3, 17, 100)
 
 
 def test_places_do_not_overlap() -> None:
@@ -55,13 +55,13 @@ def test_a_half_written_header_is_none_or_the_whole_one(written: int) -> None:
     assert found == (HEADER if written == arena.HEADER_BYTES else None)
 
 
-@pytest.mark.parametrize("header", [arena.SlotHeader(0, 1, 10, 0), arena.SlotHeader(1, 1, 0, 0), arena.SlotHeader(1, 1, 8193, 0)])
+@pytest.mark.parametrize("header", [arena.SlotHeader(0, 1, 10), arena.SlotHeader(1, 1, 0), arena.SlotHeader(1, 1, 8193)])
 def test_a_header_that_cannot_be_is_none(header: arena.SlotHeader) -> None:
     assert arena.parse_header(arena.pack_header(header), LAYOUT) is None
 
 
 def test_the_newest_slot_wins() -> None:
-    older = arena.SlotHeader(2, 9, 1, 0)
+    older = arena.SlotHeader(2, 9, 1)
     assert arena.newest([older, HEADER]) == (1, HEADER)
     assert arena.newest([HEADER, older]) == (0, HEADER)
     assert arena.newest([None, older]) == (1, older)
