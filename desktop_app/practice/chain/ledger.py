@@ -18,10 +18,11 @@ from eth.abc import BlockHeaderAPI, ComputationAPI, SignedTransactionAPI, Virtua
 from eth.chains.base import Chain
 from eth.constants import POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE_NONCE
 from eth.db.atomic import AtomicDB
-from eth.exceptions import CanonicalHeadNotFound
+from eth.exceptions import CanonicalHeadNotFound, PyEVMError
 from eth.typing import AccountDetails, HeaderParams
 from eth.vm.forks.prague import PragueVM
 from eth.vm.spoof import SpoofTransaction
+from eth_keys.exceptions import BadSignature
 from eth_typing import Address, BlockNumber
 from eth_utils.address import to_canonical_address
 from eth_utils.exceptions import ValidationError
@@ -203,7 +204,7 @@ def _decode(raw: bytes) -> SignedTransactionAPI:
             raise Refused(f"only transaction types 0, 1 and 2 for chain id {CHAIN_ID} are taken here")
         tx.validate()
         tx.check_signature_validity()
-    except (ValidationError, rlp.exceptions.RLPException, ValueError, TypeError, IndexError) as reason:
+    except (ValidationError, rlp.exceptions.RLPException, PyEVMError, BadSignature, ValueError, TypeError, IndexError) as reason:
         raise Refused(f"not a valid signed transaction: {reason}") from reason
     return tx
 

@@ -19,6 +19,7 @@ from desktop_app.practice.chain.render import Json
 _log = logging.getLogger(__name__)
 
 LARGEST_BODY = 512 * 1024
+MOST_BRACKETS = 500
 MOST_CONNECTIONS = 64
 SLOWEST_READ = 10.0
 """Seconds a client may take between two pieces of a request."""
@@ -133,9 +134,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 def answer(methods: Methods, body: bytes) -> dict[str, Json]:
     """The whole JSON-RPC answer to one request body; every trouble becomes an error object."""
+    # py-evm lifts the interpreter's recursion limit, so that deep nesting would end the process and not just the parser
+    if body.count(b"[") + body.count(b"{") > MOST_BRACKETS:
+        return _error(None, INVALID_REQUEST, "this is nested too deeply")
     try:
         request: Json = json.loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return _error(None, PARSE_ERROR, "this is not JSON")
     if not isinstance(request, dict):
         return _error(None, INVALID_REQUEST, "one request at a time: send an object")

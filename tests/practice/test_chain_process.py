@@ -1,0 +1,156 @@
+"""The chain's process through its whole life: started, killed at bad moments, started again, locked, damaged, ended."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hexbytes import HexBytes
+from web3.exceptions import TransactionNotFound
+
+from tests.practice.chain_rig import MONEY, POOR, RICH, ChainProcess, chain
+
+
+def wait_for_receipts(running: ChainProcess, sent: list[HexBytes]) -> None:
+    for one in sent:
+        assert running.web3.eth.wait_for_transaction_receipt(one, timeout=30)["status"] == 1
+
+
+def test_state_lives_on_over_a_restart(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        sent = running.send(0)
+        wait_for_receipts(running, [sent])
+        head = running.web3.eth.get_block("latest")
+        assert running.end(signal.SIGTERM) == 0
+    with chain(tmp_path / "chain") as running:
+        assert running.web3.eth.get_block("latest") == head
+        assert running.web3.eth.get_balance(POOR.address) == 1
+        assert running.web3.eth.get_transaction_receipt(sent)["blockHash"] == head["hash"]
+        assert running.web3.eth.get_transaction_count(RICH.address) == 1
+
+
+def test_kill_9_in_a_stream_of_transactions_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    """Six kills at random moments: every hash given out is mined, every receipt seen is still the same, every block too."""
+    dice = random.Random(7)
+    acknowledged: list[HexBytes] = []
+    receipts: dict[HexBytes, bytes] = {}
+    blocks: dict[int, bytes] = {}
+    nonce = 0
+    for _ in range(6):
+        with chain(tmp_path / "chain") as running:
+            for number, block_hash in blocks.items():
+                assert running.web3.eth.get_block(number).get("hash") == block_hash
+            for one, block_hash in receipts.items():
+                assert running.web3.eth.get_transaction_receipt(one)["blockHash"] == block_hash
+            nonce = running.web3.eth.get_transaction_count(RICH.address, "pending")
+            assert nonce >= len(acknowledged)
+            killer = threading.Timer(dice.uniform(0.1, 2.0), running.process.kill)
+            killer.start()
+            try:
+                while True:
+                    one = running.send(nonce)
+                    acknowledged.append(one)
+                    nonce += 1
+                    look(running, acknowledged[-20:], receipts, blocks)
+            except OSError:
+                killer.join()
+                assert running.process.wait(timeout=20) == -signal.SIGKILL
+    assert len(acknowledged) > 20
+    with chain(tmp_path / "chain") as running:
+        wait_for_receipts(running, acknowledged)
+        mined = int(running.web3.eth.get_transaction_count(RICH.address))
+        assert int(running.web3.eth.get_balance(POOR.address)) == mined >= len(set(acknowledged))
+
+
+def look(running: ChainProcess, sent: list[HexBytes], receipts: dict[HexBytes, bytes], blocks: dict[int, bytes]) -> None:
+    """Notes what the chain says now, as the truth it must keep to."""
+    head = running.web3.eth.get_block("latest")
+    blocks[head["number"]] = bytes(head["hash"])
+    for one in sent:
+        try:
+            receipts[one] = bytes(running.web3.eth.get_transaction_receipt(one)["blockHash"])
+        except TransactionNotFound:
+            continue
+
+
+def test_accepted_and_not_mined_is_mined_after_a_kill(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        wait_for_receipts(running, [running.send(0)])
+        # a block was just made, so these wait up to a second, and the kill comes first
+        waiting = [running.send(1), running.send(2)]
+        with pytest.raises(TransactionNotFound):
+            running.web3.eth.get_transaction_receipt(waiting[1])
+        running.end(signal.SIGKILL)
+    with chain(tmp_path / "chain") as running:
+        wait_for_receipts(running, waiting)
+
+
+def test_blocks_come_at_once_and_then_at_most_one_a_second(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        began = time.monotonic()
+        wait_for_receipts(running, [running.send(0)])
+        assert time.monotonic() - began < 0.9
+        sent = [running.send(nonce) for nonce in range(1, 20)]
+        while time.monotonic() - began < 3.0:
+            sent.append(running.send(len(sent) + 1))
+            time.sleep(0.05)
+        wait_for_receipts(running, sent)
+        took = time.monotonic() - began
+        head = running.web3.eth.block_number
+        assert head <= took + 2
+        stamps = [running.web3.eth.get_block(number)["timestamp"] for number in range(head + 1)]
+        assert all(later > earlier for earlier, later in pairwise(stamps))
+        assert abs(stamps[-1] - time.time()) <= 3
+        # nothing to mine: no block comes
+        time.sleep(1.5)
+        assert running.web3.eth.block_number == head
+
+
+def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        words = [sys.executable, "-m", "desktop_app", "practice-chain", str(tmp_path / "chain")]
+        second = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert second.returncode == 1
+        assert "cannot be opened" in second.stderr
+        assert running.web3.eth.chain_id == 31337
+
+
+def test_a_damaged_file_is_kept_aside_and_a_new_chain_begins(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        wait_for_receipts(running, [running.send(0)])
+        running.end(signal.SIGTERM)
+    file = tmp_path / "chain" / "chain.sqlite"
+    kept = file.read_bytes()
+    file.write_bytes(b"not a database at all" + kept[21:])
+    with chain(tmp_path / "chain") as running:
+        assert running.web3.eth.block_number == 0
+        assert running.web3.eth.get_balance(RICH.address) == MONEY
+    aside = list((tmp_path / "chain").glob("chain.sqlite.damaged-*"))
+    assert len(aside) == 1
+    assert aside[0].read_bytes()[21:] == kept[21:]
+    assert "a new chain begins" in (tmp_path / "chain.log").read_text()
+
+
+def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain", with_stdin=True) as running:
+        assert running.process.stdin is not None
+        assert running.web3.eth.chain_id == 31337
+        running.process.stdin.close()
+        assert running.process.wait(timeout=20) == 0
+
+
+def test_the_file_is_whole_after_a_kill(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain") as running:
+        wait_for_receipts(running, [running.send(nonce) for nonce in range(3)])
+        running.end(signal.SIGKILL)
+    connection = sqlite3.connect(tmp_path / "chain" / "chain.sqlite")
+    try:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    finally:
+        connection.close()
