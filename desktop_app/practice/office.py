@@ -70,7 +70,7 @@ def prepare(folder: Folder, keys: Keys, renter: str, rpc_url: str, nats_url: str
     """Contracts, test money, and the file that tells everybody else. Safe to do again."""
 
     def sign_deployment(transaction: dict[str, object]) -> bytes:
-        return keys.sign_transaction(DEPLOYER, transaction)  # type: ignore[arg-type]
+        return keys.sign_transaction(DEPLOYER, transaction)
 
     def sign(transaction: dict[str, int | str]) -> bytes:
         return keys.sign_transaction(DEPLOYER, transaction)

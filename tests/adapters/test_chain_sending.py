@@ -101,6 +101,22 @@ def test_an_answer_lost_after_the_send_does_not_send_twice(house: House, verdict
     assert len(sent) == 4 and len(set(sent[:3])) == 1
 
 
+def test_a_node_that_knows_the_bytes_already_has_taken_them(house: House) -> None:
+    sent: list[str] = []
+
+    def weather(method: str, body: bytes) -> str:
+        if method != "eth_sendRawTransaction":
+            return "pass"
+        sent.append(json.loads(body)["params"][0])
+        return "lose" if len(sent) == 1 else 'text:{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"already known"}}'
+
+    to = fresh()
+    with relay(real(house), weather) as url, house.chain(url) as opened:
+        mined(house.relayer(opened, "deployer").mint(to, MicroUsd(3)))
+        assert opened.balance(to)[0] == 3
+    assert len(sent) == 2
+
+
 def test_a_node_that_forgot_the_bytes_gets_them_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("desktop_app.adapters.chain.sending._RESEND_S", 0.5)
     sent: list[str] = []
@@ -185,24 +201,20 @@ def test_a_proxy_in_the_environment_never_sees_what_is_meant_for_this_machine(ho
 
 
 def test_a_contract_cannot_make_this_machine_fetch_an_address(house: House) -> None:
-    fetched: list[str] = []
-    lookup = ""
-
-    def elsewhere(_method: str, _body: bytes) -> str:
-        fetched.append("fetched")
-        return "refuse"
+    kinds = ["address", "string[]", "bytes", "bytes4", "bytes"]
+    data = "0x556f1830" + encode(kinds, [house.network.usdc, ["https://example.invalid/{sender}/{data}"], b"", b"1234", b""]).hex()
+    lookup = "text:" + json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "execution reverted", "data": data}})
+    proven = False
 
     def weather(method: str, _body: bytes) -> str:
-        return lookup if lookup and method == "eth_call" else "pass"
+        return lookup if proven and method == "eth_call" else "pass"
 
-    with relay(real(house), elsewhere) as trap, relay(real(house), weather) as url, house.chain(url) as opened:
+    with relay(real(house), weather) as url, house.chain(url) as opened:
         opened.connect()
-        kinds = ["address", "string[]", "bytes", "bytes4", "bytes"]
-        data = "0x556f1830" + encode(kinds, [house.network.usdc, [trap + "/{sender}/{data}"], b"", b"1234", b""]).hex()
-        lookup = "text:" + json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": 3, "message": "execution reverted", "data": data}})
-        with pytest.raises(AppError):
+        proven = True
+        # taken as a refusal, as any other: had it been followed, the trouble would be the address that does not exist
+        with pytest.raises(AppError, match="A contract refused"):
             opened.balance(fresh())
-    assert fetched == []
 
 
 def test_many_threads_share_one_counter_of_numbers(house: House) -> None:
