@@ -94,6 +94,14 @@ def test_one_record_however_often_it_is_asked_for(home: House) -> None:
     assert home.quiet(0.3) == []
 
 
+def test_an_owner_in_a_hurry_does_not_wait_for_the_schedule(home: House) -> None:
+    home.begin("ignores_gate", steps=1_000_000)
+    home.supervisor.give_back("task-1", Trigger.SCHEDULE, 5_000)
+    time.sleep(0.1)
+    home.supervisor.give_back("task-1", Trigger.CLICK, 200)
+    assert home.until(m.GpuGivenBack).record.stopped_ms < 800
+
+
 def test_a_task_still_starting_is_killed_at_once(home: House) -> None:
     home.supervisor.start(home.lease("slow_start"), None)
     time.sleep(0.5)

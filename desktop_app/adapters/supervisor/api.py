@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -142,7 +143,8 @@ class Supervisor:
     def _launch(self, manifest: Manifest, checkpoint: Checkpoint | None, log: WorkerLog) -> HostedWorker:
         """Start the worker of a lease; called on the session's thread."""
         used = [blob.sha256 for blob in manifest.inputs] + ([checkpoint.sha256] if checkpoint else [])
-        self._blobs.note_used(manifest.task_id, used)
+        with suppress(OSError):  # the note only keeps them from being tidied away
+            self._blobs.note_used(manifest.task_id, used)
         bounds = manifest.limits
         order = Order(
             kind=manifest.kind,

@@ -36,8 +36,8 @@ class Order:
     checkpoint_every: int = 0
     bounds: Bounds = field(default_factory=Bounds)
     device: Device | None = None
-    slot_bytes: int = 1 << 20
-    output_bytes: int = 64 << 20
+    slot_bytes: int = 256 << 20  # pages that nobody writes take no memory
+    output_bytes: int = 256 << 20
     script: Path | None = None  # a program other than the worker's
 
 

@@ -7,11 +7,12 @@ state or results put on the disk and the engine told. Used by `Supervisor`.
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from desktop_app.adapters.supervisor.channel import Breach
+from desktop_app.adapters.supervisor.course import Course, Ending, Request
 from desktop_app.adapters.supervisor.hosted import Event, Exited, HostedWorker
 from desktop_app.adapters.supervisor.keeping import Keeper
 from desktop_app.adapters.supervisor.log import WorkerLog
@@ -44,51 +45,14 @@ class Tools:
     ram_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """A give-back: what triggered it, and when."""
-
-    trigger: Trigger
-    deadline: float  # monotonic
-    asked: float  # monotonic
-    at: float  # unix
-
-
-@dataclass(frozen=True, slots=True)
-class _Ending:
-    """Why the run is over. `trusted`: the state in the arena may be kept."""
-
-    finished: ipc.Finished | None = None
-    failure: str = ""
-    blameless: bool = False
-    trusted: bool = True
-
-
-@dataclass(slots=True)
-class _Course:
-    """How far the run is."""
-
-    met: bool = False  # it said Hello: the sandbox stands
-    ready: bool = False
-    hurried: bool = False
-    committed: bool = False
-    finished: bool = False
-    step: int = 0
-    said: float = 0.0
-    weighed: float = 0.0
-    stored: float = 0.0
-    baseline: int | None = None
-    storing: "Future[None] | None" = None
-
-
 class Session:
     """Runs itself; `give_back` may be called by any thread, at any time, and returns at once."""
 
     def __init__(self, manifest: Manifest, checkpoint: Checkpoint | None, tools: Tools) -> None:
         self._manifest, self._from, self._tools = manifest, checkpoint, tools
-        self._course = _Course(step=checkpoint.step if checkpoint else 0)
+        self._course = Course(step=checkpoint.step if checkpoint else 0)
         self._lock = threading.Lock()
-        self._request: _Request | None = None
+        self._request: Request | None = None
         self._closed = self._answered = False
         self._worker: HostedWorker | None = None
         self.thread = threading.Thread(target=self._live, name=f"sublet-worker-{manifest.task_id[:16]}", daemon=True)
@@ -98,11 +62,11 @@ class Session:
         return self._closed
 
     def give_back(self, trigger: Trigger, deadline_ms: int) -> None:
-        """Take the device back. A second call changes nothing; one after the end is answered at once."""
+        """Take the device back. A second call can only bring the deadline forward; one after the end is answered at once."""
         now = time.monotonic()
         with self._lock:
-            if self._request is None:
-                self._request = _Request(trigger, now + deadline_ms / 1000, now, time.time())
+            first = self._request or Request(trigger, now + deadline_ms / 1000, now, time.time())
+            self._request = replace(first, deadline=min(first.deadline, now + deadline_ms / 1000))
             worker, closed = self._worker, self._closed
             if worker is not None:
                 worker.arena.close_gate()
@@ -120,7 +84,10 @@ class Session:
             return
         with self._lock:
             self._worker = worker
-        ending = self._listen(worker)
+        try:
+            ending = self._listen(worker)
+        except Exception as error:  # whatever it was, the device must come free and the engine must hear
+            ending = Ending(failure=f"the supervisor failed: {type(error).__name__}: {error}", blameless=True)
         gone = self._end(worker)
         freed = self._read_back() if self._request else None
         outcome = self._settle(worker, ending)
@@ -129,7 +96,7 @@ class Session:
         worker.close()
         self._close(outcome, gone, freed)
 
-    def _listen(self, worker: HostedWorker) -> _Ending:
+    def _listen(self, worker: HostedWorker) -> Ending:
         """Until the run is over, for whatever reason."""
         tools, manifest = self._tools, self._manifest
         self._course.baseline = tools.vram_free() if tools.vram_free else None
@@ -139,11 +106,11 @@ class Session:
         while True:
             now = time.monotonic()
             if self._request and (not self._course.ready or now >= self._request.deadline):
-                return _Ending()
+                return Ending()
             try:
                 events = worker.wait(min(_TICK_S, self._request.deadline - now) if self._request else _TICK_S)
             except Breach as breach:
-                return _Ending(failure=str(breach), trusted=False)
+                return Ending(failure=str(breach), trusted=False)
             for event in events:
                 ending = self._hear(worker, watch, event)
                 if ending:
@@ -153,16 +120,16 @@ class Session:
                 continue
             complaint = watch.complaint(time.monotonic()) or self._over_memory(worker)
             if complaint:
-                return _Ending(failure=complaint)
+                return Ending(failure=complaint)
             self._store_now_and_then(worker)
 
-    def _hear(self, worker: HostedWorker, watch: Watch, event: Event) -> _Ending | None:
+    def _hear(self, worker: HostedWorker, watch: Watch, event: Event) -> Ending | None:
         now, manifest = time.monotonic(), self._manifest
         watch.heard(now)
         match event:
             case ipc.Hello(proto):
                 if proto != ipc.PROTOCOL:
-                    return _Ending(failure="it speaks another protocol", trusted=False)
+                    return Ending(failure="it speaks another protocol", trusted=False)
                 self._course.met = True
                 worker.load()
             case ipc.Ready() if not self._course.ready:
@@ -176,13 +143,13 @@ class Session:
             case ipc.Committed(_, _, step):
                 return self._committed(min(step, manifest.steps))
             case ipc.Finished() if self._course.ready:
-                return _Ending(finished=event)
+                return Ending(finished=event)
             case ipc.Failed(kind, detail):
-                return _Ending(failure=f"{kind}: {detail}")
+                return Ending(failure=f"{kind}: {detail}")
             case Exited(status):
-                return _Ending(failure=_obituary(status, self._tools.log.tail()), blameless=not self._course.met)
+                return Ending(failure=_obituary(status, self._tools.log.tail()), blameless=not self._course.met)
             case ipc.Finished() | ipc.Ready():
-                return _Ending(failure="it spoke out of turn", trusted=False)
+                return Ending(failure="it spoke out of turn", trusted=False)
             case _:
                 pass
         return None
@@ -194,13 +161,13 @@ class Session:
             self._course.said = now
             self._tools.post(m.WorkerProgressed(self._manifest.task_id, progress))
 
-    def _committed(self, step: int) -> _Ending | None:
+    def _committed(self, step: int) -> Ending | None:
         """The answer to the closed gate; at any other time it means nothing."""
         if self._request is None:
             return None
         self._course.committed = True
         self._course.step = max(self._course.step, step)
-        return _Ending()
+        return Ending()
 
     def _hurry(self, worker: HostedWorker) -> None:
         """The device is wanted back: the last step, the commit and the exit need not stand behind the owner's programs."""
@@ -248,7 +215,7 @@ class Session:
             self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
         return time.monotonic()
 
-    def _settle(self, worker: HostedWorker, ending: _Ending) -> m.Message | None:
+    def _settle(self, worker: HostedWorker, ending: Ending) -> m.Message | None:
         """The device is free: keep what there is to keep; what to tell the engine, None for a plain give-back."""
         task_id, keeper = self._manifest.task_id, self._tools.keeper
         if self._course.storing:

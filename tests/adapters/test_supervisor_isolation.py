@@ -1,0 +1,159 @@
+"""The walls themselves: the self-test holds here, as root and as an ordinary user, and turns red when a wall is missing."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from desktop_app.adapters.supervisor import cage, sandbox, selftest
+from desktop_app.adapters.supervisor.advice import fix_for
+from desktop_app.adapters.supervisor.limits import Enclosure
+from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
+from desktop_app.core import messages as m
+from desktop_app.core.gpu import Device, DeviceKind
+from desktop_app.core.state import Level
+from tests.adapters.supervisor_house import house
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
+
+_USER = 12_345
+
+
+def failed(tested: selftest.Tested) -> set[str]:
+    return {check.name for check in tested.checks if not check.held}
+
+
+def test_every_wall_holds_and_the_test_is_quick() -> None:
+    begun = time.monotonic()
+    tested = selftest.run(lambda work: work())
+    assert failed(tested) == set()
+    assert (tested.level, tested.fix) == (Level.ISOLATED, "")
+    assert {check.name for check in tested.checks} == selftest.EXPECTED
+    assert time.monotonic() - begun < 5
+
+
+def test_the_supervisor_says_what_the_test_found(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        home.supervisor.self_test()
+        assert home.until(m.SandboxTested).level is Level.ISOLATED
+        assert home.until(m.RuntimeFound, 60).present
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; elsewhere every other test is an ordinary user's")
+def test_every_wall_holds_for_an_ordinary_user(tmp_path: Path) -> None:
+    code = "from desktop_app.adapters.supervisor import selftest as s; t = s.run(lambda w: w()); "
+    code += "print(t.level, [c for c in t.checks if not c.held], t.fix)"
+    home, python = tmp_path / "home", Path(sys.base_prefix).resolve()
+    home.mkdir()
+    os.chown(home, _USER, _USER)
+    packages = ":".join(entry for entry in sys.path if entry.endswith("-packages"))
+    source = Path(__file__).parents[2]
+    # the interpreter and the packages may lie where only root can go: bind them to /mnt in a namespace of our own
+    places = {python: "/mnt/python", Path(packages.split(":")[0]): "/mnt/packages", source: "/mnt/source"}
+    binds = " && ".join(f"mkdir {inside} && mount --bind {outside} {inside}" for outside, inside in places.items())
+    program = Path("/mnt/python") / Path(sys.executable).resolve().relative_to(python)
+    environment = f"env -i HOME={home} PATH=/usr/bin:/bin LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/source:/mnt/packages"
+    environment += f" SUBLET_TEST_RUN={os.environ['SUBLET_TEST_RUN']}"
+    user = f"setpriv --reuid {_USER} --regid {_USER} --clear-groups {environment} {program} -c \"{code}\""
+    script = f"mount -t tmpfs tmpfs /mnt && {binds} && cd / && exec {user}"
+    done = subprocess.run(
+        ("unshare", "--mount", "--propagation", "private", "sh", "-c", script), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.strip() == "isolated []", done.stderr[-2000:]
+
+
+@pytest.fixture
+def without(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Flags to leave out of every bwrap command."""
+    missing: list[str] = []
+    real = sandbox._namespaces
+
+    def fewer(seccomp: int, info: int) -> list[str]:
+        words = real(seccomp, info)
+        for flag in missing:
+            at = words.index(flag)
+            del words[at : at + (2 if flag == "--seccomp" else 1)]
+        return words
+
+    monkeypatch.setattr(sandbox, "_namespaces", fewer)
+    yield missing
+
+
+@pytest.mark.parametrize(
+    ("flag", "wall"),
+    [("--unshare-net", "no_network"), ("--unshare-pid", "no_other_processes"), ("--seccomp", "no_privileges"), ("--seccomp", "no_ptrace")],
+)
+def test_a_missing_wall_turns_the_test_red(without: list[str], flag: str, wall: str) -> None:
+    without.append(flag)
+    tested = selftest.run(lambda work: work())
+    assert tested.level is Level.NONE
+    assert wall in failed(tested)
+    assert wall in tested.fix
+
+
+def test_an_open_home_turns_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/usr/share")  # a home that shows inside
+    assert "no_home" in failed(selftest.run(lambda work: work()))
+
+
+def test_missing_bounds_turn_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(selftest, "_BOUNDS", Bounds(ram_mb=128, processes=24, file_mb=2, tmp_mb=8, threads=1, nice=10))
+    real = cage._spec
+
+    def boundless(*words: object) -> bytes:
+        spec = json.loads(real(*words))  # type: ignore[arg-type]
+        spec["rlimits"] = {}
+        return json.dumps(spec).encode()
+
+    monkeypatch.setattr(cage, "_spec", boundless)
+    assert {"small_files", "bounded_private_memory"} <= failed(selftest.run(lambda work: work()))
+
+
+def test_a_sandbox_that_does_not_start_is_none_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_SYSTEM_LINKS", ("no-such-thing",))  # no dynamic linker inside
+    tested = selftest.run(lambda work: work())
+    assert tested.level is Level.NONE
+    assert [check.name for check in tested.checks] == ["sandbox_starts"]
+    assert tested.fix
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "words"),
+    [
+        ("kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_parser -r"),
+        ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
+        ("user/max_user_namespaces", "0", "user.max_user_namespaces="),
+    ],
+)
+def test_the_advice_is_the_exact_command(tmp_path: Path, setting: str, value: str, words: str) -> None:
+    (tmp_path / setting).parent.mkdir()
+    (tmp_path / setting).write_text(value + "\n")
+    assert words in fix_for("bwrap: setting up uid map: Permission denied", tmp_path)
+    assert words not in fix_for("bwrap: setting up uid map: Permission denied", tmp_path / "none")
+
+
+def test_the_nodes_of_one_card_and_of_no_other() -> None:
+    card = Device(DeviceKind.NVIDIA, "GPU-1", "RTX", 24_000, 350, index=1)
+    made = sandbox.plan(Sandbox((), device=card), Path("/usr/bin/bwrap"), 9, 10, dropping=False)
+    nodes = [made.arguments[at + 1] for at, word in enumerate(made.arguments) if word == "--dev-bind"]
+    assert nodes == ["/dev/nvidiactl", "/dev/nvidia1", "/dev/nvidia-uvm"]
+    at = made.arguments.index("CUDA_VISIBLE_DEVICES")
+    assert made.arguments[at + 1] == "GPU-1"
+    assert made.arguments.index("--dev") < made.arguments.index("--dev-bind")
+
+
+def test_the_environment_inside_is_the_one_that_is_checked() -> None:
+    made = sandbox.plan(Sandbox(()), Path("/usr/bin/bwrap"), 9, 10, dropping=False)
+    names = {made.arguments[at + 1] for at, word in enumerate(made.arguments) if word == "--setenv"}
+    assert names <= sandbox.VARIABLES
+
+
+def test_memory_is_never_bounded_by_address_space() -> None:
+    """CUDA reserves terabytes of it."""
+    made = cage._spec(Sandbox(()), sandbox.plan(Sandbox(()), Path("/usr/bin/bwrap"), 9, 10, dropping=False), Enclosure(), False)
+    assert b"RLIMIT_AS" not in made

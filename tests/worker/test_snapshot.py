@@ -1,0 +1,123 @@
+"""The worker's side of the arena: what it commits is what a reader of safetensors finds, whole at every instant."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import torch
+from safetensors.torch import load
+
+from desktop_app.wire import arena as layout
+from desktop_app.worker.snapshot import Arena, Cadence
+
+LAYOUT = layout.Layout(64 << 10, 4096)
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="the arena is a memfd")
+
+
+@pytest.fixture
+def memory() -> Iterator[int]:
+    descriptor = os.memfd_create("test")
+    os.ftruncate(descriptor, LAYOUT.total)
+    os.pwrite(descriptor, LAYOUT.prefix(), 0)
+    os.pwrite(descriptor, bytes([layout.OPEN]), layout.GATE)
+    yield descriptor
+    os.close(descriptor)
+
+
+def newest(descriptor: int) -> tuple[layout.SlotHeader, dict[str, torch.Tensor]]:
+    headers = [layout.parse_header(os.pread(descriptor, layout.HEADER_BYTES, layout.header_at(slot)), LAYOUT) for slot in (0, 1)]
+    found = layout.newest(headers)
+    assert found is not None
+    slot, header = found
+    return header, load(os.pread(descriptor, header.length, LAYOUT.slot_at(slot)))
+
+
+def state(value: float) -> dict[str, torch.Tensor]:
+    return {
+        "odd": torch.full((3,), int(value), dtype=torch.uint8),
+        "weight": torch.full((5, 7), value),
+        "half": torch.full((3,), value, dtype=torch.bfloat16),
+        "wide": torch.tensor(value, dtype=torch.float64),
+        "flag": torch.tensor([True, False]),
+        "none": torch.zeros((0, 4)),
+    }
+
+
+def test_a_commit_reads_back_as_safetensors(memory: int) -> None:
+    arena = Arena(memory)
+    for step in (3, 4, 5):
+        done = arena.commit(state(step), step)
+        header, found = newest(memory)
+        assert (header.seq, header.step) == (done.seq, step)
+        assert int(found.pop(layout.STEP_TENSOR)) == step
+        assert found.keys() == state(step).keys()
+        assert all(torch.equal(found[name], value) for name, value in state(step).items())
+
+
+def test_commits_alternate_so_that_the_one_before_stays(memory: int) -> None:
+    arena = Arena(memory)
+    arena.commit(state(1), 1)
+    before = newest(memory)[0]
+    broken = state(2) | {"weight": torch.zeros(1)}
+    with pytest.raises(ValueError, match="weight"):
+        arena.commit(broken, 2)  # dies half-way through the other slot
+    assert newest(memory)[0] == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"weight": torch.zeros((5, 7), dtype=torch.float64)},
+        {"more": torch.zeros(1)},
+        {"weight": torch.zeros((7, 5))},
+    ],
+)
+def test_another_shape_than_at_first_is_refused(memory: int, changed: dict[str, torch.Tensor]) -> None:
+    arena = Arena(memory)
+    arena.commit(state(1), 1)
+    with pytest.raises(ValueError, match="tensor"):
+        arena.commit(state(2) | changed, 2)
+
+
+def test_a_state_too_large_is_refused(memory: int) -> None:
+    with pytest.raises(ValueError, match="larger"):
+        Arena(memory).commit({"weight": torch.zeros(70_000)}, 1)
+
+
+def test_a_type_that_no_reader_knows_is_refused(memory: int) -> None:
+    with pytest.raises(ValueError, match="type"):
+        Arena(memory).commit({"weight": torch.zeros(4, dtype=torch.complex64)}, 1)
+
+
+def test_the_gate_is_read_from_the_memory(memory: int) -> None:
+    arena = Arena(memory)
+    assert arena.gate_is_open()
+    os.pwrite(memory, bytes([layout.CLOSED]), layout.GATE)
+    assert not arena.gate_is_open()
+
+
+def test_outputs_lie_one_behind_the_other_and_no_further(memory: int) -> None:
+    arena = Arena(memory)
+    assert [arena.output(b"one"), arena.output(b"second")] == [(0, 3), (3, 6)]
+    assert os.pread(memory, 9, LAYOUT.output_at) == b"onesecond"
+    with pytest.raises(ValueError, match="larger"):
+        arena.output(bytes(4096))
+
+
+def test_commits_cost_half_a_per_cent() -> None:
+    cadence = Cadence(at_latest=10_000)
+    assert cadence.every == 1
+    for _ in range(50):
+        cadence.stepped(0.010)
+    cadence.committed(0.001)
+    assert cadence.every == 20
+    cadence.committed(0.0)
+    assert cadence.every == 1
+
+
+def test_commits_come_at_the_latest_when_the_task_says() -> None:
+    cadence = Cadence(at_latest=50)
+    cadence.stepped(0.001)
+    cadence.committed(1.0)
+    assert cadence.every == 50
