@@ -6,7 +6,6 @@ once, whatever happens: it is known by its transaction and job, and by the block
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import assert_never
 
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import OPEN_STAGES, UNSTOPPABLE, CashOut, Quote, Stage, refusal
@@ -74,10 +73,8 @@ def resume_cash_out(state: State) -> Step:
             return state, (SendCashOut(cash_out),)
         case Stage.SENT:
             return state, (WatchCashOut(cash_out),)
-        case Stage.QUOTED | Stage.CONFIRMED | Stage.REFUSED | Stage.CANCELLED | Stage.FAILED:
-            return state, ()
         case _:
-            assert_never(cash_out.stage)
+            return state, ()  # the owner decides, or it is over
 
 
 def _vouched(state: State, voucher: m.VoucherArrived) -> State:
@@ -121,19 +118,26 @@ def _paid(state: State, payout: Payout, units: Units) -> State:
         by_day=_add_to_day(state, payout),
     )
     # Paid before its voucher was heard of: nothing is due on it, and the voucher will bring the terms.
-    account = _account(state, payout.job_id) or JobAccount(payout.job_id, Rate(0), 0)
-    account = replace(account, redeemed=Units(max(units, account.redeemed)), vouched=Units(max(units, account.vouched)))
+    before = _account(state, payout.job_id) or JobAccount(payout.job_id, Rate(0), 0)
+    account = replace(before, redeemed=Units(max(units, before.redeemed)), vouched=Units(max(units, before.vouched)))
+    lines = _covered(state, payout, units, account.redeemed - before.redeemed)
+    return replace(_keep(replace(state, wallet=wallet), account), history=lines)
 
-    covered = [line for line in state.history if line.job_id == payout.job_id and line.paid is Paid.EARNED and line.voucher_units <= units]
+
+def _covered(state: State, payout: Payout, units: Units, fresh: int) -> tuple[TaskRecord, ...]:
+    """The history after a payout up to `units`, of which `fresh` were not paid before."""
+
+    def earned(line: TaskRecord) -> bool:
+        return line.job_id == payout.job_id and line.paid is Paid.EARNED and line.voucher_units <= units
 
     def settle(line: TaskRecord) -> TaskRecord:
-        if line not in covered:
+        if not earned(line):
             return line
-        # The escrow rounds the job's total, not each task: a line with a transaction of its own says what arrived.
-        amount = payout.amount if len(covered) == 1 else line.amount
+        # The escrow rounds the job's total, not each task: a line that was paid alone says what arrived.
+        amount = payout.amount if line.units == fresh else line.amount
         return replace(line, paid=Paid.PAID, transaction=payout.transaction, amount=amount)
 
-    return replace(_keep(replace(state, wallet=wallet), account), history=tuple(settle(line) for line in state.history))
+    return tuple(settle(line) for line in state.history)
 
 
 def _kept(payouts: tuple[Payout, ...], block: int) -> tuple[Payout, ...]:

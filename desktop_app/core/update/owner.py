@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import assert_never
 
 from desktop_app.core import messages as m
 from desktop_app.core.effects import Effect
@@ -28,15 +27,13 @@ def hear(state: State, message: OwnerWord) -> tuple[State, tuple[Effect, ...]]:
             return replace(state, sharing=replace(state.sharing, snoozed_until=until)), ()
         case m.OwnerAskedFinish():
             return _finish(state), ()
-        case m.OwnerChangedSettings(changes):
-            return _change(state, changes), ()
         case m.OwnerDismissedNotices():
             return replace(state, notices=()), ()
         case m.OwnerQuit():
             quitting = replace(state.sharing, quitting=True, quit_by=state.sharing.quit_by or state.now + PATIENCE_AT_QUIT)
             return replace(state, sharing=quitting), ()
         case _:
-            assert_never(message)
+            return _change(state, message.changes), ()
 
 
 def notice(state: State, kind: NoticeKind, detail: str) -> State:

@@ -1,7 +1,6 @@
 """What the machine and the market's weather say: clock, GPU, presence, sandbox, disk, wallet, connection. Called by `update`."""
 
 from dataclasses import replace
-from typing import assert_never
 
 from desktop_app.core import messages as m
 from desktop_app.core.effects import Effect
@@ -48,10 +47,8 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
         case m.WalletOpened(address, operator, needs_passphrase):
             wallet = replace(state.wallet, ready=True, address=address, operator=operator, needs_passphrase=needs_passphrase)
             return sign(replace(state, wallet=wallet))
-        case m.MarketConnected() | m.MarketLost() | m.MarketPriced() | m.MarketRegisteredGpu():
-            return _market(state, message), ()
         case _:
-            assert_never(message)
+            return _market(state, message), ()
 
 
 def _start(state: State) -> tuple[State, tuple[Effect, ...]]:
@@ -81,8 +78,6 @@ def _tick(state: State) -> State:
 def _gpu(state: State, message: _GpuWord) -> State:
     gpu = state.gpu
     match message:
-        case m.GpuFound(device):
-            return replace(state, gpu=replace(gpu, device=device, tier=tier_of(device), lost=False))
         case m.GpuMeasured(uuid, reading):
             if gpu.device is None or gpu.device.uuid != uuid:
                 return state
@@ -92,7 +87,8 @@ def _gpu(state: State, message: _GpuWord) -> State:
                 return state
             return replace(state, gpu=replace(gpu, reading=Reading(), lost=True))
         case _:
-            assert_never(message)
+            device = message.device
+            return replace(state, gpu=replace(gpu, device=device, tier=tier_of(device), lost=False))
 
 
 def _market(state: State, message: _MarketWord) -> State:
@@ -105,9 +101,7 @@ def _market(state: State, message: _MarketWord) -> State:
             return replace(state, offered=None, market=replace(state.market, connected=False, trouble=detail))
         case m.MarketPriced(rate, epoch):
             return replace(state, market=replace(state.market, rate=rate, epoch=epoch))
-        case m.MarketRegisteredGpu(uuid, chain_id):
-            if state.gpu.device is None or state.gpu.device.uuid != uuid:
-                return state
-            return replace(state, gpu=replace(state.gpu, chain_id=chain_id, registered=uuid))
         case _:
-            assert_never(message)
+            if state.gpu.device is None or state.gpu.device.uuid != message.uuid:
+                return state
+            return replace(state, gpu=replace(state.gpu, chain_id=message.chain_id, registered=message.uuid))

@@ -6,7 +6,6 @@ becomes a receipt, the receipt is signed, kept in the outbox until the market ha
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import assert_never
 
 from desktop_app.core import messages as m
 from desktop_app.core.effects import (
@@ -99,10 +98,8 @@ def _about_task(
             return _stored(state, task, checkpoint)
         case m.WorkerFinished(_, result, metrics):
             return _finished(state, task, result, metrics)
-        case m.WorkerFailed(_, detail, blameless):
-            return _failed(state, task, detail, blameless)
         case _:
-            assert_never(message)
+            return _failed(state, task, message.detail, message.blameless)
 
 
 def _with(state: State, task: Task) -> State:
