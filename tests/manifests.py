@@ -1,13 +1,15 @@
 """Manifests for tests: honest ones on the practice tier, and a way to spoil one."""
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
 
+from desktop_app.core.catalogue import limits, reference_units, steps
 from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import Receipt, digest, result_sha256
 from desktop_app.core.task import Blob, Manifest, segment_units
-from desktop_app.wire.bundle import Order, write_manifest
+from desktop_app.wire.bundle import catalogue, manifest_bytes
 
 NOW = 1_800_000_000
 RENTER = "0x" + "aB" * 20
@@ -25,18 +27,27 @@ def blob(role: str, size: int = 1000) -> Blob:
 def written(kind: str = "train.classifier/1", **params: int | float | str) -> tuple[Manifest, bytes]:
     """A manifest that every door lets in, with its bytes."""
     training = kind == "train.classifier/1"
-    order = Order(
+    chosen = (TRAINING if training else READING) | params
+    inputs = (blob("data"),) if training else (blob("model"), blob("data"))
+    declaration, tier = catalogue()[kind], Tier.PRACTICE
+    manifest = Manifest(
         task_id="0d9f3c1a-7e52-4b11-9a53-0123456789ab",
         job_id=JOB,
         renter=RENTER,
         kind=kind,
-        tier=Tier.PRACTICE,
-        inputs=(blob("data"),) if training else (blob("model"), blob("data")),
-        params=tuple(((TRAINING if training else READING) | params).items()),
+        tier=tier,
+        inputs=inputs,
+        params=tuple(sorted(chosen.items())),
         seed=7,
+        steps=steps(declaration, chosen),
+        units=reference_units(declaration, tier, chosen),
+        limits=limits(declaration, tier, chosen, inputs),
+        checkpoint_steps=5,
         expires=NOW + 3600,
+        sha256="",
     )
-    return write_manifest(order)
+    raw = manifest_bytes(manifest)
+    return replace(manifest, sha256=hashlib.sha256(raw).hexdigest()), raw
 
 
 def spoiled(raw: bytes, **changes: Any) -> bytes:

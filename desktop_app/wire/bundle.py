@@ -11,15 +11,14 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from desktop_app.core import catalogue as catalogued
-from desktop_app.core.catalogue import Declaration, InputRule, ParamRule, Speed, Verification, Work
+from desktop_app.core.catalogue import Declaration, InputRule, ParamRule, Speed, Verification, Work, check
 from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Units
 from desktop_app.core.task import Blob, Limits, Manifest
@@ -31,7 +30,6 @@ MOST_BRACKETS: Final = 64  # a manifest nests three deep; this bounds every dept
 MOST_LINE: Final = 1024 * 1024
 LONGEST_LIFE_S: Final = 31 * 24 * 3600
 
-_CHECKPOINT_US: Final = 1_000_000  # a checkpoint about once a second
 _SIGNATURE: Final = re.compile(r"0x[0-9a-fA-F]{2,4096}\Z")
 
 Verify = Callable[[str, str, str], str | None]
@@ -115,46 +113,6 @@ def catalogue() -> dict[str, Declaration]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a renter chooses; everything else of a manifest follows from the catalogue. `expires` is unix seconds."""
-
-    task_id: str
-    job_id: str
-    renter: str
-    kind: str
-    tier: Tier
-    inputs: tuple[Blob, ...]
-    params: tuple[tuple[str, int | float | str], ...]
-    seed: int
-    expires: int
-
-
-def write_manifest(order: Order) -> tuple[Manifest, bytes]:
-    """The manifest of an order and its canonical bytes, to be signed. KeyError or TypeError for what no catalogue knows."""
-    declaration, params = catalogue()[order.kind], dict(order.params)
-    step_us = catalogued.step_us(declaration, order.tier, params)
-    steps = catalogued.steps(declaration, params)
-    manifest = Manifest(
-        task_id=order.task_id,
-        job_id=order.job_id,
-        renter=order.renter,
-        kind=order.kind,
-        tier=order.tier,
-        inputs=order.inputs,
-        params=tuple(sorted(params.items())),
-        seed=order.seed,
-        steps=steps,
-        units=catalogued.reference_units(declaration, order.tier, params),
-        limits=catalogued.limits(declaration, order.tier, params, order.inputs),
-        checkpoint_steps=min(steps, max(1, _CHECKPOINT_US // step_us)),
-        expires=order.expires,
-        sha256="",
-    )
-    raw = manifest_bytes(manifest)
-    return replace(manifest, sha256=hashlib.sha256(raw).hexdigest()), raw
-
-
 def manifest_bytes(manifest: Manifest) -> bytes:
     """The canonical bytes of a manifest; its own `sha256` is not among them."""
     fields = asdict(manifest) | {"v": 1, "params": dict(manifest.params)}
@@ -225,7 +183,7 @@ def _refusal(manifest: Manifest, now: int) -> str | None:
     declaration = catalogue().get(manifest.kind)
     if declaration is None:
         return f"this version knows no task of the kind {manifest.kind}"
-    return catalogued.check(manifest, declaration)
+    return check(manifest, declaration)
 
 
 def _canonical(value: object) -> bytes:

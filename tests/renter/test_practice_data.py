@@ -8,13 +8,12 @@ from shutil import copy
 
 import pytest
 
-from desktop_app.core.catalogue import check, steps
-from desktop_app.core.gpu import Tier
+from desktop_app.core.catalogue import check
 from desktop_app.renter.digits import INKS, varied_digits
 from desktop_app.wire import tensors
-from desktop_app.wire.bundle import Order, catalogue, write_manifest
+from desktop_app.wire.bundle import catalogue
 from desktop_app.wire.resources import resource
-from tests.manifests import JOB, NOW, RENTER, blob
+from tests.manifests import written
 
 ORDERS = json.loads(resource("practice/orders.json").read_text())
 NAMED = [(kind, order) for kind in ("train", "infer") for order in ORDERS[kind]]
@@ -68,14 +67,10 @@ def test_varied_digits_are_the_digits_moved_and_inked() -> None:
 def test_every_order_is_one_the_market_takes(kind: str, order: dict[str, object]) -> None:
     params = order["params"]
     assert isinstance(params, dict)
-    inputs = (blob("data", 8_700_000),) if kind == "train" else (blob("model", 5_000_000), blob("data", 8_700_000))
-    manifest, _ = write_manifest(
-        Order("0d9f3c1a", JOB, RENTER, KINDS[kind], Tier.PRACTICE, inputs, tuple(params.items()), seed=1, expires=NOW)
-    )
+    manifest, _ = written(KINDS[kind], **params)
     assert check(manifest, catalogue()[KINDS[kind]]) is None
     assert 2_500 <= manifest.units <= 10_000  # milliseconds on the practice device
     assert manifest.units / manifest.steps >= 5
-    assert manifest.steps == steps(catalogue()[KINDS[kind]], params)
 
 
 def test_inference_orders_name_a_training_of_the_same_shape() -> None:
