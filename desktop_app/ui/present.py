@@ -68,6 +68,7 @@ _LOOKS: dict[Reason, Look] = {
 }
 """Every other reason is a pause that ends by itself."""
 
+_PREPARING = frozenset({Reason.STARTING_UP, Reason.SANDBOX_TESTING, Reason.REGISTERING})
 _GAUGES = ("gauge.utilisation", "gauge.memory", "gauge.temperature", "gauge.power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 
@@ -85,6 +86,7 @@ class Status:
     snoozed: bool = False
     finishing: bool = False
     can_finish: bool = False
+    locked: bool = False  # the wallet waits for a passphrase
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +147,14 @@ def status(heard: Heard) -> Status:
     sharing, until = heard.sharing, heard.sharing.snoozed_until
     return Status(
         face,
-        say(f"headline.{face}"),
+        say("headline.preparing") if heard.why.reason in _PREPARING else say(f"headline.{face}"),
         phrases.why(heard),
         live=True,
         practice=heard.settings.network == "practice",
         on=sharing.on,
         snoozed=until is not None and until > heard.now,
         finishing=sharing.finishing,
+        locked=not heard.wallet.ready and heard.wallet.needs_passphrase,
         can_finish=sharing.on and not sharing.finishing and heard.task is not None,
     )
 

@@ -7,6 +7,8 @@ somebody opens it.
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Slot
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 _START_AGAIN_S = 30.0
 _TRAY_PATIENCE_MS = 4_000
+_TICK_MS = 20_000
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -62,6 +65,9 @@ class Shell(QObject):
         self._started_at: float | None = None
         self._bridge: Bridge | None = None
         self.window: Window | None = None
+        self._clock = QTimer(self, interval=_TICK_MS)
+        self._clock.timeout.connect(self._tick)
+        self._clock.start()
         self.tray = Tray(self.post, self.open_window, self.leave, self)
         self.tray.icon.show()
 
@@ -132,13 +138,23 @@ class Shell(QObject):
 
     def _show(self, heard: Heard) -> None:
         before, self._heard = self._heard, heard
-        self.tray.show_heard(heard)
-        if self.window is not None:
-            self.window.show_heard(heard)
+        self._draw()
         if isinstance(before, State) and isinstance(heard, State):
             self._tell(before, heard)
         if isinstance(heard, Silence) and heard is not Silence.OTHER_VERSION:
             self._rouse(before)
+
+    def _draw(self) -> None:
+        self.tray.show_heard(self._heard)
+        if self.window is not None:
+            self.window.show_heard(self._heard)
+
+    @Slot()
+    def _tick(self) -> None:
+        """The engine is silent while nothing changes, but time passes: "5 min ago", "tomorrow", the mark on the schedule."""
+        if isinstance(self._heard, State):
+            self._heard = replace(self._heard, now=datetime.now(UTC))
+            self._draw()
 
     def _tell(self, before: State, after: State) -> None:
         hidden = self.window is None or not self.window.isVisible()

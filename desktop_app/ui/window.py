@@ -30,7 +30,8 @@ class Window(QWidget):
         super().__init__()
         self.setWindowTitle(say("app.name"))
         self.setWindowIcon(face_icon(Look.WORKING))
-        self.home, self.schedule, self.wallet = HomePage(post), SchedulePage(post), WalletPage(post, confide)
+        self.home = HomePage(post, lambda: self.show_page("wallet"))
+        self.schedule, self.wallet = SchedulePage(post), WalletPage(post, confide)
         self._pages = {"home": self.home, "schedule": self.schedule, "wallet": self.wallet}
         self._stack = QStackedWidget()
         self.sidebar = Sidebar(tuple(self._pages), self._picked)

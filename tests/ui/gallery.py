@@ -28,6 +28,7 @@ SCENES: dict[str, tuple[str, Heard]] = {
     "home-snoozed": ("home", states.snoozed()),
     "home-scheduled-off": ("home", states.scheduled_off()),
     "home-troubled": ("home", states.troubled()),
+    "home-locked": ("home", states.locked(new=True)),
     "schedule": ("schedule", states.seasoned()),
     "schedule-fresh": ("schedule", states.fresh()),
     "schedule-lost": ("schedule", Silence.LOST),

@@ -39,6 +39,11 @@ def test_silence_has_a_face_and_a_sentence() -> None:
     assert not status(Silence.LOST).live
 
 
+def test_ready_to_earn_is_said_only_when_it_is_so() -> None:
+    assert status(states.seasoned()).headline == "Ready to earn"
+    assert status(replace(states.seasoned(), why=Why(Reason.SANDBOX_TESTING))).headline == "Getting ready"
+
+
 def test_what_may_be_clicked() -> None:
     assert status(states.working()).can_finish
     assert not status(states.finishing()).can_finish

@@ -8,13 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pytestqt.qtbot import QtBot
 
 from desktop_app.core.messages import OwnerQuit
-from desktop_app.core.state import Sharing
+from desktop_app.core.schedule import Zone
+from desktop_app.core.state import Reason, Sharing, Why
 from desktop_app.ui.present import Reply, Silence
 from desktop_app.ui.shell import Shell
 from desktop_app.ui.single import OnlyOne
@@ -186,6 +188,19 @@ def test_replies_reach_the_wallet_page_and_closing_the_window_hides_it(house: Ho
     assert not window.isVisible()
     shell.open_window()
     assert shell.window is window
+
+
+def test_time_passes_while_the_engine_has_nothing_new(house: House) -> None:
+    """A schedule that is off until the next half hour reads "until hh:mm" today; heard long ago it must not."""
+    soon = datetime.now(UTC) + timedelta(minutes=20)
+    heard = replace(states.seasoned(), now=soon - timedelta(days=3), why=Why(Reason.SCHEDULE, soon), zone=Zone("UTC"))
+    house.shell._hear(heard)
+    house.shell.open_window()
+    assert " on " in house.shell.tray.why.text()
+    house.shell._tick()
+    assert " on " not in house.shell.tray.why.text()
+    assert house.shell.window is not None
+    assert house.shell.window.home._hero._why.text() == house.shell.tray.why.text()
 
 
 def test_the_engine_is_not_started_over_and_over(house: House) -> None:

@@ -157,6 +157,16 @@ def test_pause_resume_finish_and_dismiss(opened: Opened, qtbot: QtBot) -> None:
     assert opened.posted == [OwnerAskedFinish(), OwnerDismissedNotices(), OwnerSnoozed(None)]
 
 
+def test_a_locked_wallet_is_one_click_away(opened: Opened) -> None:
+    hero = opened.window.home._hero
+    opened.window.show_heard(states.working())
+    assert hero.unlock.isHidden()
+    opened.window.show_heard(states.locked(new=True))
+    click(hero.unlock)
+    assert opened.window.wallet.isVisible()
+    assert opened.window.wallet.unlock.isVisible()
+
+
 def test_nothing_jumps_when_a_task_comes_or_goes(opened: Opened, qtbot: QtBot) -> None:
     """The cards of Home keep their places through everything but a notice, which comes at the foot."""
     home = opened.window.home

@@ -30,10 +30,10 @@ _FACE = 24
 class HomePage(Page):
     """The page an owner sees first."""
 
-    def __init__(self, post: Callable[[OwnerMessage], None], parent: QWidget | None = None) -> None:
+    def __init__(self, post: Callable[[OwnerMessage], None], unlock: Callable[[], None], parent: QWidget | None = None) -> None:
         super().__init__(say("home.title"), parent)
         self._view: HomeView | None = None
-        self._hero = Hero(post)
+        self._hero = Hero(post, unlock)
         self._task = TaskCard()
         self._gpu = GpuCard()
         self._stats = tuple(StatCard() for _ in range(3))
@@ -66,9 +66,9 @@ class HomePage(Page):
 
 
 class Hero(Card):
-    """The switch, two words, one sentence, and the two gentler ways to stop."""
+    """The switch, two words, one sentence, the two gentler ways to stop, and the way to a locked wallet."""
 
-    def __init__(self, post: Callable[[OwnerMessage], None]) -> None:
+    def __init__(self, post: Callable[[OwnerMessage], None], unlock: Callable[[], None]) -> None:
         super().__init__()
         self._post = post
         self.heard: Heard = Silence.STARTING
@@ -91,6 +91,8 @@ class Hero(Card):
         self._pauses.setSizePolicy(self.pause.sizePolicy())
         self.finish = QPushButton(say("home.finish"))
         self.finish.clicked.connect(self._finish)
+        self.unlock = QPushButton(say("home.unlock"))
+        self.unlock.clicked.connect(lambda: unlock())
         self._arrange()
 
     def _arrange(self) -> None:
@@ -103,6 +105,7 @@ class Hero(Card):
         buttons.addWidget(self._pauses)
         buttons.addWidget(self.finish)
         buttons.addStretch()
+        buttons.addWidget(self.unlock)
         words = QVBoxLayout()
         words.setSpacing(4)
         words.addLayout(head)
@@ -121,6 +124,7 @@ class Hero(Card):
             self._look = status.look
             self._face.setPixmap(face_pixmap(status.look, _FACE, self.devicePixelRatioF()))
         self.toggle.setEnabled(status.live)
+        self.unlock.setVisible(status.locked)
         self._headline.say(status.headline)
         self._why.say(status.why)
         self._pauses.setCurrentWidget(self.resume if status.snoozed else self.pause)
