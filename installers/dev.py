@@ -24,7 +24,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = Path(__file__).resolve()
+ROOT = SCRIPT.parent.parent
 VENV = ROOT / ".venv"
 STAMP = VENV / "sublet-stamp.json"
 LOG = VENV / "setup.log"
@@ -66,6 +67,7 @@ TEST_COMMANDS = {
     "import": "imagemagick",
     "xprop": "x11-utils",
     "gcc": "gcc libc6-dev",
+    "git": "git",
 }
 """What the tests start, and the Debian packages of each."""
 
@@ -139,8 +141,9 @@ def install_system(packages: list[str]) -> None:
     started = time.monotonic()
     say(f"Installing system packages: {' '.join(packages)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    logged([*prefix, "apt-get", "update"], environment, f"sudo {' '.join(command)}")
-    logged([*prefix, *command], environment, f"sudo {' '.join(command)}")
+    again = " ".join([*prefix[:1], *command])
+    logged([*prefix, "apt-get", "update"], environment, again)
+    logged([*prefix, *command], environment, again)
     say(f"  done in {time.monotonic() - started:.0f} s")
 
 
@@ -181,7 +184,7 @@ def install_python(extras: tuple[str, ...]) -> None:
 
 def fingerprint() -> str:
     """Changes with the dependencies, the Python, this script and the folder."""
-    parts = ((ROOT / "pyproject.toml").read_bytes(), Path(__file__).read_bytes(), sys.version.encode(), os.fsencode(ROOT))
+    parts = ((ROOT / "pyproject.toml").read_bytes(), SCRIPT.read_bytes(), sys.version.encode(), os.fsencode(ROOT))
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
@@ -206,7 +209,7 @@ def same_python() -> bool:
 
 def pip(*arguments: str) -> None:
     """Install with .venv's own pip."""
-    again = f"{sys.executable} {Path(__file__).relative_to(ROOT)} setup"
+    again = f"{sys.executable} {SCRIPT} setup"
     logged([str(PYTHON), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments], dict(os.environ), again)
 
 
