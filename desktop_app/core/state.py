@@ -88,6 +88,7 @@ class Readiness:
     runtime: bool | None = None  # torch is there
     disk_full: bool = False
     testing: bool = False  # the self-test is under way
+    tested: datetime | None = None  # when it last ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,9 +46,9 @@ def notice(state: State, kind: NoticeKind, detail: str) -> State:
 
 def _turn(state: State, on: bool) -> State:
     # The owner's own word ends a snooze and a cool-down: neither may stand in the way of a click.
-    # With a click on a machine already sharing, a snooze ends too.
+    # It also has a sandbox that failed its test tried again at once.
     sharing = Sharing(on=on, quitting=state.sharing.quitting, quit_by=state.sharing.quit_by)
-    return replace(state, sharing=sharing, cooldown=Cooldown())
+    return replace(state, sharing=sharing, cooldown=Cooldown(), readiness=replace(state.readiness, tested=None))
 
 
 def _finish(state: State) -> State:

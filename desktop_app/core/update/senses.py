@@ -34,7 +34,7 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
         case m.PresenceSensed(presence):
             return replace(state, presence=presence), ()
         case m.SandboxTested(level, checks, fix):
-            readiness = replace(state.readiness, level=level, checks=checks, fix=fix, testing=False)
+            readiness = replace(state.readiness, level=level, checks=checks, fix=fix, testing=False, tested=state.now)
             return replace(state, readiness=readiness), ()
         case m.RuntimeFound(present):
             return replace(state, readiness=replace(state.readiness, runtime=present)), ()

@@ -32,8 +32,10 @@ from desktop_app.core.update.segment import hand_back
 from desktop_app.core.update.work import lengthened
 
 REGISTER_AGAIN = timedelta(seconds=30)
+TEST_AGAIN = timedelta(seconds=60)  # a probe can die by accident, and an owner can mend what was missing
 _OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT)
 
+_UNTESTED = (Reason.SANDBOX_TESTING, Reason.NO_RUNTIME, Reason.SANDBOX_NOT_READY)
 _WAITING = (Phase.FETCHING, Phase.READY)
 
 Step = tuple[State, tuple[Effect, ...]]
@@ -103,10 +105,11 @@ def _late(state: State) -> bool:
 
 def _test(state: State, verdict: Verdict) -> Step:
     ready = state.readiness
-    wanted = isinstance(verdict, No) and verdict.why.reason is Reason.SANDBOX_TESTING
-    if not wanted or ready.testing or ready.level is not None:
+    wanted = isinstance(verdict, No) and verdict.why.reason in _UNTESTED
+    lately = ready.tested is not None and state.now - ready.tested < TEST_AGAIN
+    if not wanted or ready.testing or lately:
         return state, ()
-    return replace(state, readiness=replace(state.readiness, testing=True)), (TestSandbox(),)
+    return replace(state, readiness=replace(ready, testing=True)), (TestSandbox(),)
 
 
 def _register(state: State, verdict: Verdict) -> Step:

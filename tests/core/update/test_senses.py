@@ -3,6 +3,8 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.gpu import Reading, Tier
@@ -95,7 +97,15 @@ def test_the_sandbox_is_tested_once_before_the_first_task() -> None:
     assert effects == () and not tested.readiness.testing, "the runtime is not known yet, but the sandbox is"
     ready, effects = update(tested, m.RuntimeFound(present=True))
     assert [type(effect) for effect in effects] == [e.OfferGpu]
-    assert ready.readiness == a_readiness()
+    assert ready.readiness == replace(a_readiness(), tested=NOON)
+
+
+@pytest.mark.parametrize("bad", [a_readiness(runtime=False), a_readiness(level=Level.NONE)])
+def test_a_machine_that_failed_its_test_is_tried_again_after_a_minute_or_a_click(bad: Readiness) -> None:
+    state = a_state(readiness=replace(bad, tested=NOON))
+    assert update(state, m.ClockTicked(NOON + timedelta(seconds=59), Zone()))[1] == ()
+    assert e.TestSandbox() in update(state, m.ClockTicked(NOON + timedelta(seconds=60), Zone()))[1]
+    assert e.TestSandbox() in update(state, m.OwnerTurnedSharing(on=True))[1]
 
 
 def test_a_sandbox_that_leaks_keeps_the_fix_to_show() -> None:
