@@ -81,17 +81,18 @@ def desktop(shared_desktop: Desktop, monkeypatch: pytest.MonkeyPatch) -> Desktop
 
 
 @pytest.fixture(scope="session")
-def qapp_desktop(shared_desktop: Desktop) -> Iterator[None]:
-    """The environment in which Qt's one application object is made: after this it keeps its connection."""
-    with pytest.MonkeyPatch.context() as patch:
-        for variable, value in shared_desktop.environment.items():
-            patch.setenv(variable, value)
-        yield
+def qapp_environment(shared_desktop: Desktop) -> pytest.MonkeyPatch:
+    """The environment in which Qt's one application object is made; afterwards it keeps its connection and needs it no more."""
+    patch = pytest.MonkeyPatch()
+    for variable, value in shared_desktop.environment.items():
+        patch.setenv(variable, value)
+    return patch
 
 
 @pytest.fixture(scope="session")
-def qapp(qapp_desktop: None, qapp: "QApplication") -> "Iterator[QApplication]":
+def qapp(qapp_environment: pytest.MonkeyPatch, qapp: "QApplication") -> "Iterator[QApplication]":
     """pytest-qt's application, on the real desktop; gone before the desktop goes."""
+    qapp_environment.undo()
     from PySide6.QtWidgets import QSystemTrayIcon
 
     QSystemTrayIcon.isSystemTrayAvailable()  # starts the bus thread that Qt keeps, with its descriptor, while the process lives
