@@ -1,6 +1,6 @@
 """State in, what to show out: pure functions without Qt, so that every word and figure on screen can be tested.
 
-Called by the shell for the tray and by the window for Home and Schedule; the wallet's views are in `present_money`.
+Called by the shell for the tray and by the window for Home. Schedule's view is in `present_schedule`, the wallet's in `present_money`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from enum import StrEnum
 from desktop_app.core import ledger
 from desktop_app.core.gpu import DeviceKind
 from desktop_app.core.money import net
-from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, Zone, cell_at, local
+from desktop_app.core.schedule import Zone
 from desktop_app.core.snooze import MORNING_HOUR, tomorrow_morning
 from desktop_app.core.state import Reason, State
 from desktop_app.core.task import Phase, Task, segment_units
@@ -122,16 +122,6 @@ class HomeView:
     notice: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScheduleView:
-    """Everything on Schedule. `now_place` is the current half hour as a place in the week (0…335), with its fraction."""
-
-    live: bool
-    schedule: Schedule
-    now_place: float | None
-    sentence: str
-
-
 def look(heard: Heard) -> Look:
     """Which face fits."""
     if isinstance(heard, Silence):
@@ -210,26 +200,6 @@ def _unknown_home(silence: Silence) -> HomeView:
     load, memory, heat, power = (Gauge(say(key), say("unknown")) for key in _GAUGES)
     today, rate, back = (Figure(say(key), say("unknown")) for key in ("home.today", "home.rate", "home.back"))
     return HomeView(status(silence), "", "", (load, memory, heat, power), None, (today, rate, back), "")
-
-
-def schedule(heard: Heard) -> ScheduleView:
-    """The schedule page."""
-    if isinstance(heard, Silence):
-        return ScheduleView(False, Schedule("-" * 7 * CELLS_PER_DAY), None, say("schedule.now.unknown"))
-    week = heard.settings.schedule
-    wall = local(heard.now, heard.zone)
-    place = wall.weekday() * CELLS_PER_DAY + (wall.hour * 60 + wall.minute) / 30
-    return ScheduleView(True, week, place, _schedule_sentence(heard))
-
-
-def _schedule_sentence(state: State) -> str:
-    week = state.settings.schedule
-    here = phrases.cell(cell_at(week, state.now, state.zone))
-    change = phrases.schedule_change(state)
-    if change is None:
-        return say("schedule.now", cell=here)
-    then = phrases.cell(cell_at(week, change, state.zone))
-    return say("schedule.now.until", cell=here, until=phrases.at(change, state.now, state.zone), next=then)
 
 
 def _welcome(state: State) -> str:

@@ -10,7 +10,8 @@ from desktop_app.core.money import Rate
 from desktop_app.core.schedule import Cell
 from desktop_app.core.state import Paid, Reason, State, Why
 from desktop_app.core.task import Phase
-from desktop_app.ui.present import Look, Silence, balloon, home, look, schedule, snooze_label, snooze_until, status
+from desktop_app.ui.present import Look, Silence, balloon, home, look, snooze_label, snooze_until, status
+from desktop_app.ui.present_schedule import schedule
 from tests.ui import states
 
 

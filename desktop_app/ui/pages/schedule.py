@@ -10,7 +10,8 @@ from desktop_app.core.messages import OwnerChangedSettings, OwnerMessage
 from desktop_app.core.schedule import CELLS_PER_DAY, CELLS_PER_WEEK, Cell, Schedule
 from desktop_app.ui import colours
 from desktop_app.ui.pages.frame import Page
-from desktop_app.ui.present import Heard, schedule
+from desktop_app.ui.present import Heard
+from desktop_app.ui.present_schedule import schedule
 from desktop_app.ui.widgets.card import GAP, Card
 from desktop_app.ui.widgets.grid import WeekGrid
 from desktop_app.ui.widgets.grid_paint import fill
