@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from desktop_app.adapters.chain import Chain, Relayer, escrow_domain, recover_typed
 from desktop_app.adapters.keys import Keys
-from desktop_app.adapters.market import Session, open_house
-from desktop_app.adapters.market.bus import together
+from desktop_app.adapters.market import Session, open_house, together
 from desktop_app.core.errors import AppError
 from desktop_app.pool.admission import Admission, bury
 from desktop_app.pool.rates import Rates, price_of

@@ -66,7 +66,9 @@ class Rates:
         await session.listen(f"$KV.{wire.OFFERS}.>", self._offers.hear)
         used = {tier: Use() for tier, _bounds in self._network.tiers}
         for tier, bounds in self._network.tiers:
-            await session.write(wire.PRICES, tier.value, wire.pack(Price(bounds.start, self._epoch(), self._network.fee_bps)), 0)
+            if await session.read(wire.PRICES, tier.value) is None:
+                first = Price(bounds.start, self._epoch(), self._network.fee_bps)
+                await session.write(wire.PRICES, tier.value, wire.pack(first), 0)
         epoch = self._epoch()
         while True:
             await asyncio.sleep(SAMPLE_S)

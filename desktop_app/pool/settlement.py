@@ -9,8 +9,7 @@ import logging
 from dataclasses import dataclass
 
 from desktop_app.adapters.chain import Refused, Relayer
-from desktop_app.adapters.market import Puller, Session
-from desktop_app.adapters.market.house import durable
+from desktop_app.adapters.market import PULL_WAIT_S, Puller, Session, durable, kept
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import Units
 from desktop_app.pool.admission import Admission
@@ -20,7 +19,6 @@ from desktop_app.wire.market import Refusal, Rejection
 
 _log = logging.getLogger(__name__)
 _CONSUMER = "settlement"
-_ACK_WAIT_S = 120.0  # longer than a transaction may take
 _AGAIN_S = 5.0
 
 
@@ -33,11 +31,12 @@ class Settlement:
 
     async def run(self, session: Session) -> None:
         """Settle verdicts as long as the session lives."""
-        await durable(session, wire.VERDICTS, _CONSUMER, "verdicts.*.*", _ACK_WAIT_S)
+        await durable(session, wire.VERDICTS, _CONSUMER, "verdicts.*.*", PULL_WAIT_S)
         async with Puller(session, wire.VERDICTS, _CONSUMER) as puller:
             while (delivery := await puller.next()) is not None:
                 try:
-                    await self._settle(session, wire.unpack(delivery.data, wire.Verdict))  # type: ignore[arg-type]
+                    async with kept(session, delivery):
+                        await self._settle(session, wire.unpack(delivery.data, wire.Verdict))  # type: ignore[arg-type]
                 except AppError as error:
                     _log.warning("a verdict waits: %s", error.title)
                     await session.again(delivery.token, _AGAIN_S)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from desktop_app.practice.chain.serve import run
 from desktop_app.practice.folder import DEPLOYER, RELAYER, Folder
-from desktop_app.practice.lifeline import die_with_parent
+from desktop_app.practice.lifeline import end_with_parent
 
 GAS_MONEY = 10**24  # wei; on this chain it is free
 
@@ -21,10 +21,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("port", type=int)
     chosen = parser.parse_args(arguments)
-    die_with_parent()
+    end_with_parent()
     folder = Folder(chosen.folder)
     keys = folder.office_keys()
     genesis = {keys.address(role): GAS_MONEY for role in (DEPLOYER, RELAYER)}
     keys.close()
-    run(folder.chain, genesis, chosen.port, with_stdin=True)
+    run(folder.chain, genesis, chosen.port)
     return 0

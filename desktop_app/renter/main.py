@@ -19,9 +19,7 @@ from pathlib import Path
 
 from desktop_app.adapters.chain import Chain
 from desktop_app.adapters.keys import PASSPHRASE_FILE, Keys, passphrase_from_file
-from desktop_app.adapters.market import Bus, Endpoint, Puller, Session
-from desktop_app.adapters.market.bus import together
-from desktop_app.adapters.market.house import durable
+from desktop_app.adapters.market import PULL_WAIT_S, Bus, Endpoint, Puller, Session, durable, kept, together
 from desktop_app.adapters.supervisor import run_sandboxed
 from desktop_app.core.errors import AppError
 from desktop_app.core.gpu import Tier
@@ -42,7 +40,6 @@ from desktop_app.wire.resources import resource
 ROLE = "renter"
 TEND_S = 2.0
 CHECK_S = 120.0
-_JUDGE_WAIT_S = 300.0  # a check may take that long before the receipt is delivered again
 _AGAIN_S = 5.0
 
 _log = logging.getLogger(__name__)
@@ -90,7 +87,7 @@ class Work:
 
     async def serve(self, session: Session) -> None:
         """Post and judge as long as the session lives."""
-        await durable(session, wire.RECEIPTS, self._consumer, "receipts.*.*", _JUDGE_WAIT_S)
+        await durable(session, wire.RECEIPTS, self._consumer, "receipts.*.*", PULL_WAIT_S)
         await together(self._post(session), self._hear(session))
 
     async def _post(self, session: Session) -> None:
@@ -109,7 +106,8 @@ class Work:
                     if isinstance(delivered, wire.Refusal):
                         _log.warning("a receipt that cannot be read: %s", delivered.reason)
                     else:
-                        await self._take(session, delivered)
+                        async with kept(session, delivery):
+                            await self._take(session, delivered)
                 except AppError as error:
                     _log.warning("a receipt waits: %s %s", error.title, error.advice)
                     await session.again(delivery.token, _AGAIN_S)

@@ -1,6 +1,6 @@
 """What the practice renter orders next: from a short list of real work, with ever new seeds.
 
-Two trainings, then, once a model of the right shape has come back and was paid, one reading with it. Pure but for reading
+Three trainings, then, once a model has come back and was paid, a reading with it, two trainings, a reading, and so on. Pure but for reading
 the list. Called by the renter's posting.
 """
 
@@ -70,7 +70,7 @@ def load() -> Orders:
 def pick(orders: Orders, number: int, models: Mapping[str, Blob]) -> Order:
     """The order of that number, given the models that came back so far, by the name of their training."""
     readable = [one for one in orders.infer if one.model_of in models]
-    if number % _EVERY_THIRD == _EVERY_THIRD - 1 and readable:
+    if number and number % _EVERY_THIRD == 0 and readable:
         reading = readable[number // _EVERY_THIRD % len(readable)]
         return _reading(reading, number, models[reading.model_of])
     return _training(orders.train[number % len(orders.train)], number)

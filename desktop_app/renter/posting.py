@@ -30,7 +30,7 @@ from desktop_app.wire.eip712 import Terms, TypedMessage
 from desktop_app.wire.networks import Network
 
 OUTSTANDING = 2  # on the queue or in somebody's hands
-TASKS_PER_JOB = 4
+TASKS_PER_JOB = 3
 JOB_S = 24 * 3600
 AUTHORISATION_S = 3600
 WINDOW_S = 3600

@@ -5,10 +5,23 @@ one connection with JetStream's streams, buckets and blobs in typed form, and `o
 Called by the composition roots.
 """
 
-from desktop_app.adapters.market.bus import Bus, Endpoint
-from desktop_app.adapters.market.house import open_house
+from desktop_app.adapters.market.bus import Bus, Endpoint, together
+from desktop_app.adapters.market.house import durable, open_house
 from desktop_app.adapters.market.market import Market
-from desktop_app.adapters.market.pulling import Puller
+from desktop_app.adapters.market.pulling import PULL_WAIT_S, Puller, kept
 from desktop_app.adapters.market.session import Delivery, Entry, Session
 
-__all__ = ["Bus", "Delivery", "Endpoint", "Entry", "Market", "Puller", "Session", "open_house"]
+__all__ = [
+    "PULL_WAIT_S",
+    "Bus",
+    "Delivery",
+    "Endpoint",
+    "Entry",
+    "Market",
+    "Puller",
+    "Session",
+    "durable",
+    "kept",
+    "open_house",
+    "together",
+]

@@ -20,7 +20,7 @@ from desktop_app.core.errors import AppError
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 3.0
+_LONGEST_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)

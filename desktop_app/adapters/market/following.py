@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from desktop_app.adapters.market.house import durable
-from desktop_app.adapters.market.pulling import Puller
+from desktop_app.adapters.market.pulling import PULL_WAIT_S, Puller, kept
 from desktop_app.adapters.market.session import Session
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
@@ -54,11 +54,12 @@ class Verdicts:
 
     async def _hear(self, session: Session, gpu_id: int) -> None:
         name = f"gpu-{gpu_id}"
-        await durable(session, wire.VERDICTS, name, f"verdicts.{gpu_id}.*", wire.ACK_WAIT_S)
+        await durable(session, wire.VERDICTS, name, f"verdicts.{gpu_id}.*", PULL_WAIT_S)
         async with Puller(session, wire.VERDICTS, name) as puller:
             while (delivery := await puller.next()) is not None:
                 try:
-                    await self._weigh(gpu_id, wire.unpack(delivery.data, wire.Verdict))  # type: ignore[arg-type]
+                    async with kept(session, delivery):
+                        await self._weigh(gpu_id, wire.unpack(delivery.data, wire.Verdict))  # type: ignore[arg-type]
                 except AppError as error:
                     _log.info("a voucher waits to be checked: %s", error.title)
                     await session.again(delivery.token, _CHECK_AGAIN_S)

@@ -173,16 +173,15 @@ class Market:
     async def _serve(self, session: Session) -> None:
         """One session: hear prices and verdicts, keep the offer alive. The market counts as connected once it has a price."""
 
-        async def priced(_subject: str, raw: bytes) -> None:
-            price = wire.unpack(raw, wire.Price)
+        async def priced(_subject: str, _raw: bytes) -> None:
+            """What was said may have lost a compare-and-swap, so the bucket is asked."""
+            entry = await session.read(wire.PRICES, self._tier.value)
+            price = wire.unpack(entry.value, wire.Price) if entry else None
             if isinstance(price, wire.Price):
                 self._price(price)
 
-        key = self._tier.value
-        await session.listen(f"$KV.{wire.PRICES}.{key}", priced)
-        standing = await session.read(wire.PRICES, key)
-        if standing is not None:
-            await priced(key, standing.value)
+        await session.listen(f"$KV.{wire.PRICES}.{self._tier.value}", priced)
+        await priced("", b"")
         await together(self._verdicts.run(session), self._offering.run(session))
 
     def _price(self, price: wire.Price) -> None:

@@ -8,6 +8,7 @@ withdrawal goes straight to the next GPU. Used by the agent for tasks and verdic
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 from types import TracebackType
 
 from nats.aio.msg import Msg
@@ -19,6 +20,10 @@ _ASK_LASTS_S = 25.0
 _BEAT_S = 5.0
 _PATIENCE_S = 12.0  # without a beat, the request is thought lost
 _PAUSE_S = 0.5
+_KEEP_S = 3.0
+
+PULL_WAIT_S = 10.0
+"""The AckWait of a consumer whose messages are worked on under `kept`: so soon after a crash they are delivered again."""
 
 
 class Puller:
@@ -47,7 +52,7 @@ class Puller:
         if subscription is None:
             return
         with contextlib.suppress(*BROKEN):
-            await subscription.drain()  # type: ignore[no-untyped-call]
+            await asyncio.shield(subscription.drain())  # type: ignore[no-untyped-call]  # see Session.sync
             while not self._arrived.empty():
                 message = self._arrived.get_nowait()
                 if message is not None and _status(message) is None:
@@ -92,6 +97,24 @@ class Puller:
         finally:
             closed.cancel()
             arrived.cancel()
+
+
+@contextlib.asynccontextmanager
+async def kept(session: Session, delivery: Delivery) -> AsyncIterator[None]:
+    """Say in-progress on a message for as long as the block takes."""
+
+    async def keep() -> None:
+        with contextlib.suppress(*BROKEN):
+            while True:
+                await asyncio.sleep(_KEEP_S)
+                await session.keep(delivery.token)
+
+    keeping = asyncio.get_running_loop().create_task(keep())
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
 
 
 def _status(message: Msg) -> str | None:

@@ -21,6 +21,7 @@ BROKEN = (nats.errors.Error, TimeoutError, OSError)
 
 _log = logging.getLogger(__name__)
 _ACK_TIMEOUT_S = 2.0
+_SYNC_TIMEOUT_S = 90  # beyond the time after which a silent connection is closed
 _MOST_AT_ONCE = 64
 _LAST_SEQUENCE_ERRORS = (10071, 10164)
 _SHORT_REPLY = 9  # tokens of an ack subject without domain and account
@@ -51,6 +52,13 @@ class Session:
         self.client = client
         self.stream = client.jetstream(timeout=5)
         self.closed = asyncio.Event()
+
+    async def sync(self) -> None:
+        """Wait until the server has had all that was said so far.
+
+        Shielded, since the client library's reading ends for good when an answer comes to a wait that was cancelled.
+        """
+        await asyncio.shield(self.client.flush(timeout=_SYNC_TIMEOUT_S))
 
     async def publish(self, subject: str, data: bytes, once: str = "") -> None:
         """Put a message into the stream of that subject; `once` names it, so that a repetition is dropped."""
@@ -88,7 +96,7 @@ class Session:
             await hear(message.subject, message.data)
 
         await self.client.subscribe(subject, cb=heard)
-        await self.client.flush()
+        await self.sync()
 
     async def answer(self, subject: str, reply: Callable[[str, bytes], Awaitable[bytes]]) -> None:
         """Answer requests on a subject until the session ends, sharing them with everyone else who answers there."""
@@ -139,18 +147,18 @@ class Session:
     async def keep(self, token: str) -> None:
         """Still working on the message."""
         await self.client.publish(token, b"+WPI")
-        await self.client.flush()
+        await self.sync()
 
     async def again(self, token: str, delay_s: float = 0.0) -> None:
         """Give the message back, to be delivered again after `delay_s`."""
         delay = f" {json.dumps({'delay': int(delay_s * 1e9)})}" if delay_s else ""
         await self.client.publish(token, b"-NAK" + delay.encode())
-        await self.client.flush()
+        await self.sync()
 
     async def end(self, token: str) -> None:
         """Never deliver the message again."""
         await self.client.publish(token, b"+TERM")
-        await self.client.flush()
+        await self.sync()
 
 
 def stream_position(token: str) -> tuple[str, int]:
