@@ -7,6 +7,7 @@ https://huggingface.co/docs/safetensors). Whatever a stranger sends is read here
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, Final
@@ -21,6 +22,9 @@ WIDTHS: Final = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I3
 
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
+_MOST_DEPTH: Final = 8  # a header nests three deep
+_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET: Final = re.compile(rb"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,8 @@ def parse_header(raw: bytes, data_bytes: int) -> dict[str, Tensor]:
     """The tensors a header names, which must fill the file's `data_bytes` exactly, without gap or overlap. Raises Malformed."""
     if not raw.startswith(b"{"):
         raise Malformed("the safetensors header is not a JSON object")
+    if _too_deep(raw):
+        raise Malformed("the safetensors header is not JSON as we take it: it is nested too deep")
     try:
         header = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles)
     except Malformed:
@@ -121,3 +127,13 @@ def _counts(value: object) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(type(one) is int and 0 <= one < 2**48 for one in value):
         raise Malformed("the safetensors header has a size that is not a sensible whole number")
     return tuple(value)
+
+
+def _too_deep(raw: bytes) -> bool:
+    """Asked before the parser is: the chain's libraries lift the recursion limit so far that deep nesting would end the process."""
+    depth = 0
+    for bracket in _BRACKET.findall(_TEXT.sub(b"", raw)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > _MOST_DEPTH:
+            return True
+    return False

@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,23 @@ def test_a_broken_prefix_is_refused(raw: bytes, size: int, reason: str) -> None:
 def test_a_header_that_lies_is_refused(raw: bytes, reason: str) -> None:
     with pytest.raises(Malformed, match=reason):
         parse_header(raw, 24)
+
+
+def test_deep_nesting_does_not_end_the_process() -> None:
+    """In a process of its own, with the recursion limit that the chain's libraries set: Python's parser would overflow the stack."""
+    script = r"""
+import sys
+from desktop_app.wire.tensors import Malformed, parse_header
+sys.setrecursionlimit(100_000)
+for raw in (b'{"a":' + b"[" * 500_000, b'{"]]]]":' + b'{"a":' * 180_000, b'{"\\\\":' + b"[" * 500_000):
+    try:
+        parse_header(raw, 24)
+    except Malformed as refused:
+        print(refused)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("nested too deep") == 3
 
 
 @pytest.mark.parametrize("size", [23, 25])
