@@ -117,3 +117,11 @@ def test_the_battery_is_as_the_system_says(battery: _Battery | None, on_battery:
     """No test machine has a battery, so what the system would say is put in its mouth."""
     monkeypatch.setattr(psutil, "sensors_battery", lambda: battery)
     assert PresenceSensor({}).sense().on_battery is on_battery
+
+
+def test_a_container_that_hides_its_battery_does_not_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden() -> None:
+        raise FileNotFoundError("/sys/class/power_supply")
+
+    monkeypatch.setattr(psutil, "sensors_battery", hidden)
+    assert PresenceSensor({}).sense().on_battery is None
