@@ -105,6 +105,20 @@ def test_the_passphrase_goes_first_and_alone_and_the_word_follows_when_it_was_ta
     assert desk.given == [("spend", "wrong horse"), ("spend", "right horse"), OwnerConfirmedCashOut("cash-1")]
 
 
+def test_the_keyboard_follows_the_card_and_never_lands_on_send(desk: Desk, qtbot: QtBot) -> None:
+    desk.page.activateWindow()
+    qtbot.waitUntil(desk.page.isActiveWindow)
+    card = desk.page.cash
+    desk.show(states.seasoned())
+    card.form.ask.setFocus()
+    desk.show(states.cashing(Stage.QUOTED))
+    assert card.quote.cancel.hasFocus()
+    desk.show(states.cashing(Stage.SENT))
+    assert card.progress._transaction.copy.hasFocus()
+    desk.show(states.cashing(Stage.CONFIRMED))
+    assert card.outcome.again.hasFocus()
+
+
 def test_cancel_at_the_quote_and_while_asking(desk: Desk) -> None:
     desk.show(states.cashing(Stage.QUOTED))
     click(desk.page.cash.quote.cancel)

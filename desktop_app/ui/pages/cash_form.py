@@ -21,6 +21,7 @@ class Form(QWidget):
         super().__init__()
         self._post = post
         self._view = CashView(Face.FORM, live=False)
+        self._asking = False
         self.to, self.to_wrong = _field("cash.to")
         self.to.setMaxLength(64)
         self.amount, self.amount_wrong = _field("cash.amount")
@@ -55,9 +56,14 @@ class Form(QWidget):
         grid.addLayout(foot, 3, 0, 1, 3)
         grid.setRowStretch(4, 1)
 
+    @property
+    def first(self) -> QWidget:
+        """Where the keyboard begins."""
+        return self.to
+
     def show_view(self, view: CashView) -> None:
         """Take what is available from the state."""
-        self._view = view
+        self._view, self._asking = view, False
         for widget in (self.to, self.everything, self.ask):
             widget.setEnabled(view.live)
         self._toggled(self.everything.isChecked())
@@ -90,7 +96,9 @@ class Form(QWidget):
             words.say(asked.words)
             line.setFocus()
             return
-        self.ask.setEnabled(False)  # until the engine has answered, one click is one question
+        if self._asking:
+            return  # until the engine has answered, one click is one question
+        self._asking = True
         self._post(OwnerAskedCashOut(uuid.uuid4().hex, asked.to, asked.amount))
 
 

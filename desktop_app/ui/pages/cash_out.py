@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QGridLayout, QHBoxLayout, QLineEdit, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from desktop_app.core.messages import OwnerCancelledCashOut, OwnerConfirmedCashOut, OwnerMessage
 from desktop_app.core.state import State
@@ -56,9 +56,14 @@ class CashOutCard(Card):
         if view == self._view:
             return
         self._view = view
-        self._faces[view.face].show_view(view)
-        for name, face in self._faces.items():
-            face.setVisible(name is view.face)
+        shown = self._faces[view.face]
+        shown.show_view(view)
+        focus = QApplication.focusWidget()
+        moves = focus is not None and self.isAncestorOf(focus) and not shown.isAncestorOf(focus)
+        for face in self._faces.values():
+            face.setVisible(face is shown)
+        if moves:  # else Qt would hand the keyboard to whatever comes next, and a space meant for this card would click that
+            shown.first.setFocus()
 
     def answer(self, ok: bool, detail: str) -> None:
         """The engine's word on the passphrase."""
@@ -100,6 +105,11 @@ class QuoteFace(QWidget):
             buttons.addWidget(widget)
         buttons.addStretch()
         _stack_up(self, self._rows, self.wrong, buttons)
+
+    @property
+    def first(self) -> QWidget:
+        """Where the keyboard begins: never on the button that sends."""
+        return self.passphrase if self._view.needs_passphrase else self.cancel
 
     def show_view(self, view: CashView) -> None:
         """Draw a quote."""
@@ -172,6 +182,11 @@ class ProgressFace(QWidget):
         self.cancel.clicked.connect(self._cancel)
         _stack_up(self, self._sentence, self._steps, self._transaction, self.cancel)
 
+    @property
+    def first(self) -> QWidget:
+        """Where the keyboard begins."""
+        return self._transaction.copy
+
     def show_view(self, view: CashView) -> None:
         """Draw how far it is."""
         self._id = view.id
@@ -197,6 +212,11 @@ class OutcomeFace(QWidget):
         self.again.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.again.clicked.connect(lambda: again())
         _stack_up(self, self._sentence, self._steps, self._transaction, self.again)
+
+    @property
+    def first(self) -> QWidget:
+        """Where the keyboard begins."""
+        return self.again
 
     def show_view(self, view: CashView) -> None:
         """Draw the outcome."""
