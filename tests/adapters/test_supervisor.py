@@ -226,3 +226,18 @@ def test_closing_ends_the_worker(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         pid = home.begin(steps=1_000_000)
     assert not Path(f"/proc/{pid}").exists()
+
+
+def nice_of(pid: int) -> int:
+    """As the kernel weighs it: the session's value where sessions are grouped, else the process' own."""
+    group = Path(f"/proc/{pid}/autogroup")
+    return int(group.read_text().split()[-1]) if group.exists() else os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def test_the_worker_stands_back_until_it_is_to_go(home: House) -> None:
+    pid = home.begin("ignores_gate", steps=1_000_000)
+    assert (nice_of(pid), os.getpriority(os.PRIO_PROCESS, pid)) == (19, 19)
+    assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "900\n"
+    home.supervisor.give_back("task-1", Trigger.CLICK, 1_000)
+    time.sleep(0.3)
+    assert nice_of(pid) <= 0

@@ -137,6 +137,7 @@ class Session:
                 watch.ready(self._course.step, now)
                 tools = self._tools
                 tools.stale.note(manifest.task_id, worker.cage.outer.pid, worker.cage.inner_pid)
+                worker.cage.stand_back()
                 tools.post(m.WorkerStarted(manifest.task_id, worker.cage.program_pid() or worker.cage.outer.pid))
             case ipc.Progress(step, _, loss, step_ms):
                 self._progress(watch, Progress(min(step, manifest.steps), manifest.steps, loss, step_ms), now)
