@@ -8,6 +8,8 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import msgspec
+
 from desktop_app.adapters.store.disk import keep_aside, trouble_named, write_whole
 from desktop_app.core.errors import AppError
 from desktop_app.core.messages import TroubleArose
@@ -16,6 +18,9 @@ from desktop_app.core.settings import Refused, Settings, Value, change
 from desktop_app.core.state import NoticeKind
 
 _MOST_BYTES = 1 << 20
+_names = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_values: msgspec.json.Decoder[Value] = msgspec.json.Decoder(Value)  # typed, so that no nesting can exhaust the stack
+_days = msgspec.json.Decoder(dict[str, str])
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
@@ -64,14 +69,14 @@ def _parsed(data: bytes) -> tuple[Settings, tuple[str, ...]]:
     if len(data) > _MOST_BYTES:
         return Settings(), ("the file is too large to be settings",)
     try:
-        values = json.loads(data)
-    except (ValueError, RecursionError):
-        return Settings(), ("the file is not JSON",)
-    if not isinstance(values, dict):
+        values = _names.decode(data)
+    except msgspec.ValidationError:
         return Settings(), ("the file does not hold names and values",)
+    except (msgspec.DecodeError, ValueError):
+        return Settings(), ("the file is not JSON",)
     settings, faults = Settings(), []
-    for name, value in values.items():
-        changed = change(settings, name, _plain(value))
+    for name, raw in values.items():
+        changed = _changed(settings, name, raw)
         if isinstance(changed, Refused):
             faults.append(f"{changed.name}: {changed.reason}")
         else:
@@ -79,8 +84,10 @@ def _parsed(data: bytes) -> tuple[Settings, tuple[str, ...]]:
     return settings, tuple(faults)
 
 
-def _plain(value: object) -> Value:
-    """A value as `change` wants it; the schedule's days become one string, and what is no value becomes a refusal there."""
-    if isinstance(value, dict):
-        return "".join(str(value.get(day, "")) for day in _DAYS)
-    return value if isinstance(value, bool | int | str) else repr(value)
+def _changed(settings: Settings, name: str, raw: msgspec.Raw) -> Settings | Refused:
+    """The settings with one value of the file taken; the schedule's days become the one string that the core wants."""
+    try:
+        value: Value = "".join(_days.decode(raw).get(day, "") for day in _DAYS) if name == "schedule" else _values.decode(raw)
+    except (msgspec.DecodeError, ValueError):
+        return Refused(name, "this is no value that a setting can have")
+    return change(settings, name, value)
