@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -65,6 +66,8 @@ def bare() -> None:
 
     torch.set_num_threads(work.THREADS)
     os.nice(_NICE)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_NICE))
     kind = load("train.classifier/1", {"data": work.DATA}, work.PARAMS, work.SEED, "cpu")
     said = 0.0
     for index in range(kind.steps):
