@@ -72,7 +72,7 @@ def _parsed(data: bytes) -> tuple[Settings, tuple[str, ...]]:
         values = _names.decode(data)
     except msgspec.ValidationError:
         return Settings(), ("the file does not hold names and values",)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return Settings(), ("the file is not JSON",)
     settings, faults = Settings(), []
     for name, raw in values.items():
