@@ -43,7 +43,9 @@ def _run(module: str, arguments: Sequence[str]) -> int:
 
     try:
         run: Main = import_module(module).main
-        return run(arguments)
+        status = run(arguments)
+        sys.stdout.flush()
+        return status
     except AppError as error:
         print(f"{error.title}\n{error.advice}", file=sys.stderr)
         return 1

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from desktop_app.core.errors import AppError
 from desktop_app.core.messages import OwnerMessage
 from desktop_app.core.state import State
 from desktop_app.wire import link
@@ -18,8 +19,20 @@ CONNECT_S = 5.0
 ANSWER_S = 30.0  # a wallet's key is made slow to try on purpose
 
 
-class NoAgent(Exception):
-    """Nobody answers on the socket, or the one who did has gone."""
+class NoAgent(AppError):
+    """Nobody answers on the socket, or the one who did has gone, or speaks another version."""
+
+
+def _none() -> NoAgent:
+    return NoAgent("No agent is running.", "Start it with: sublet agent")
+
+
+def _gone() -> NoAgent:
+    return NoAgent("The agent has gone.", "Start it again with: sublet agent")
+
+
+def _other() -> NoAgent:
+    return NoAgent("The agent that is running is of another version.", "End it, then start it again with: sublet agent")
 
 
 class Guest:
@@ -37,7 +50,10 @@ class Guest:
             self._read_until(lambda: self._state is not None, CONNECT_S)
         except OSError:
             self._socket.close()
-            raise NoAgent("No agent is running.") from None
+            raise _none() from None
+        except NoAgent:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> "Guest":
         return self
@@ -49,7 +65,7 @@ class Guest:
     def state(self) -> State:
         """The newest snapshot read so far."""
         if self._state is None:
-            raise NoAgent("The agent did not say how things stand.")
+            raise NoAgent("The agent did not say how things stand.", "Ask again in a moment.")
         return self._state
 
     def post(self, message: OwnerMessage) -> None:
@@ -88,7 +104,7 @@ class Guest:
         try:
             self._socket.sendall(frame)
         except OSError:
-            raise NoAgent("The agent has gone.") from None
+            raise _gone() from None
 
     def _read_until(self, reached: Callable[[], bool], timeout_s: float | None) -> bool:
         end = None if timeout_s is None else time.monotonic() + timeout_s
@@ -102,9 +118,9 @@ class Guest:
             except TimeoutError:
                 return False
             except OSError:
-                raise NoAgent("The agent has gone.") from None
+                raise _gone() from None
             if not data:
-                raise NoAgent("The agent has gone.")
+                raise _gone()
             self._take(data)
         return True
 
@@ -112,9 +128,14 @@ class Guest:
         try:
             frames = self._frames.feed(data)
         except link.BrokenFrame:
-            raise NoAgent("The agent speaks another version; restart it.") from None
+            raise _other() from None
         for frame in frames:
-            if isinstance(frame, link.Snapshot):
-                self._state = frame.state
-            elif isinstance(frame, link.Answer):
-                self._answers.append(frame)
+            match frame:
+                case link.Hello(version) if version != link.VERSION:
+                    raise _other()
+                case link.Snapshot(state):
+                    self._state = state
+                case link.Answer():
+                    self._answers.append(frame)
+                case _:
+                    pass

@@ -5,15 +5,13 @@ failed, 2 misused, 3 no agent is running. Called by `__main__`.
 """
 
 import argparse
-import getpass
+import re
 import sys
-import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
+from desktop_app.cli.money import cash_out, misused, unlock
 from desktop_app.core import ledger, messages
-from desktop_app.core.cashout import OPEN_STAGES, CashOut, Stage, arrives
-from desktop_app.core.money import MicroUsd
 from desktop_app.core.snooze import tomorrow_morning
 from desktop_app.core.state import Level, Paid, State
 from desktop_app.wire import phrases
@@ -21,7 +19,10 @@ from desktop_app.wire.codec import encode_state
 from desktop_app.wire.guest import Guest, NoAgent
 from desktop_app.wire.profile import default
 
-CASH_OUT_PATIENCE_S = 120.0
+ANSWER_PATIENCE_S = 10.0
+QUIT_PATIENCE_S = 60.0
+LONGEST_PAUSE_S = 30 * 86_400
+_SPAN = re.compile(r"([0-9]{1,6})([mhd])")
 _UNITS = {"m": 60, "h": 3600, "d": 86_400}
 Verb = Callable[[Guest, argparse.Namespace], int]
 
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             verb: Verb = chosen.verb
             return verb(guest, chosen)
     except NoAgent as error:
-        print(f"{error}\nStart it with: sublet agent", file=sys.stderr)
+        print(f"{error.title}\n{error.advice}", file=sys.stderr)
         return 3
 
 
@@ -59,11 +60,11 @@ def _parser() -> argparse.ArgumentParser:
     add("pause", _pause, "Pause sharing for a while.").add_argument("how_long", help="15m, 1h, 2d, until-tomorrow, or over")
     add("finish", _finish, "Finish the running task, then stop.")
     add("wallet", _wallet, "Show what was earned and paid, and the wallet's address.")
-    add("unlock", _unlock, "Give the wallet's passphrase (a new one makes the wallet).")
-    cash_out = add("cash-out", _cash_out, "Send money to an address; the whole cost is shown first.")
-    cash_out.add_argument("to", help="the address, 0x…")
-    cash_out.add_argument("amount", nargs="?", default="0", help="in dollars; everything if left out")
-    cash_out.add_argument("--yes", action="store_true", help="do not ask before signing")
+    add("unlock", unlock, "Give the wallet's passphrase (a new one makes the wallet).")
+    sending = add("cash-out", cash_out, "Send money to an address; the whole cost is shown first.")
+    sending.add_argument("to", help="the address, 0x…")
+    sending.add_argument("amount", nargs="?", help="in dollars; everything if left out")
+    sending.add_argument("--yes", action="store_true", help="do not ask before signing")
     add("tasks", _tasks, "List the last tasks and what each paid.")
     add("doctor", _doctor, "Check everything sharing needs, and say how to mend what is missing.")
     add("quit", _quit, "Give the GPU back and end the agent and the practice network.")
@@ -102,7 +103,8 @@ def _summary(state: State) -> str:
 def _wallet(guest: Guest, _chosen: argparse.Namespace) -> int:
     state, wallet = guest.state, guest.state.wallet
     print(f"Address: {wallet.address or 'not made yet'}")
-    print(f"Balance: {phrases.exact(wallet.balance) if wallet.balance is not None else 'not known yet'}")
+    old = "" if wallet.chain_ok else f" ({phrases.say('wallet.balance.offline')})"
+    print(f"Balance: {phrases.exact(wallet.balance) + old if wallet.balance is not None else 'not known yet'}")
     print(f"Paid: {phrases.exact(wallet.paid)}")
     print(f"Earned, not yet paid: {phrases.exact(ledger.earned(state))}")
     print(f"Being checked: {phrases.exact(ledger.pending(state))}")
@@ -155,15 +157,16 @@ def _share(guest: Guest, chosen: argparse.Namespace) -> int:
 
 def _pause(guest: Guest, chosen: argparse.Namespace) -> int:
     now, text = datetime.now(UTC), str(chosen.how_long)
+    span = _SPAN.fullmatch(text)
+    seconds = int(span[1]) * _UNITS[span[2]] if span else 0
     if text == "over":
         until = None
     elif text == "until-tomorrow":
         until = tomorrow_morning(now, guest.state.zone)
-    elif text[:-1].isdigit() and text[-1] in _UNITS and 0 < int(text[:-1]) * _UNITS[text[-1]] <= 30 * 86_400:
-        until = now + timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+    elif 0 < seconds <= LONGEST_PAUSE_S:
+        until = now + timedelta(seconds=seconds)
     else:
-        print(f"{text!r} is no pause: say 15m, 1h, 2d (30 days at most), until-tomorrow, or over.", file=sys.stderr)
-        return 2
+        return misused(f"{text[:40]!r} is no pause: say 15m, 1h, 2d (30 days at most), until-tomorrow, or over.")
     guest.post(messages.OwnerSnoozed(until))
     return _report(guest, lambda state: state.sharing.snoozed_until == until)
 
@@ -175,75 +178,16 @@ def _finish(guest: Guest, _chosen: argparse.Namespace) -> int:
 
 def _quit(guest: Guest, _chosen: argparse.Namespace) -> int:
     guest.post(messages.OwnerQuit())
-    guest.wait_for_end(30.0)
+    if not guest.wait_for_end(QUIT_PATIENCE_S):
+        print("The agent has not ended yet. See what it does with: sublet status", file=sys.stderr)
+        return 1
     print("Sublet has ended. Your GPU is yours.")
     return 0
 
 
-def _unlock(guest: Guest, _chosen: argparse.Namespace) -> int:
-    made = bool(guest.state.wallet.address)
-    passphrase = getpass.getpass("Passphrase: " if made else "Choose a passphrase for your wallet: ")
-    if not made and getpass.getpass("Once more: ") != passphrase:
-        print("The two differ; nothing was made.", file=sys.stderr)
-        return 1
-    return _tell(guest, "unlock", passphrase)
-
-
-def _tell(guest: Guest, purpose: str, passphrase: str) -> int:
-    answer = guest.hand_over(purpose, passphrase)
-    if not answer.ok:
-        print(answer.detail, file=sys.stderr)
-    return 0 if answer.ok else 1
-
-
-def _cash_out(guest: Guest, chosen: argparse.Namespace) -> int:
-    amount = phrases.parse_money(chosen.amount)
-    if amount is None:
-        print(f"{chosen.amount!r} is no amount in dollars.", file=sys.stderr)
-        return 2
-    name = uuid.uuid4().hex
-    guest.post(messages.OwnerAskedCashOut(name, chosen.to, MicroUsd(amount)))
-    held = _wait_cash_out(guest, name, frozenset({Stage.ASKED}))
-    if held is None or held.stage is not Stage.QUOTED or held.quote is None:
-        return _say_cash_out(guest)
-    quote = held.quote
-    print(f"Leaves the wallet: {phrases.exact(quote.amount)}")
-    print(f"Fee: {phrases.exact(quote.fee)} ({phrases.share(quote.fee, quote.amount)})")
-    print(f"Arrives: {phrases.exact(arrives(quote))} at {phrases.grouped(held.to)}")
-    if not chosen.yes and input("Send it? [y/N] ").strip().lower() not in ("y", "yes"):
-        guest.post(messages.OwnerCancelledCashOut(name))
-        print("Nothing was sent.")
-        return 1
-    if guest.state.wallet.needs_passphrase and _tell(guest, "spend", getpass.getpass("Passphrase: ")):
-        return 1
-    guest.post(messages.OwnerConfirmedCashOut(name))
-    _wait_cash_out(guest, name, OPEN_STAGES)
-    return _say_cash_out(guest)
-
-
-def _wait_cash_out(guest: Guest, name: str, while_in: frozenset[Stage]) -> CashOut | None:
-    """The cash-out once it has left those stages; None when the agent did not move it in time."""
-
-    def left(state: State) -> bool:
-        return state.cash_out is not None and state.cash_out.id == name and state.cash_out.stage not in while_in
-
-    state = guest.wait_for(left, CASH_OUT_PATIENCE_S)
-    return state.cash_out if state is not None else None
-
-
-def _say_cash_out(guest: Guest) -> int:
-    held = guest.state.cash_out
-    if held is None:
-        return 1
-    print(phrases.cash_out(held))
-    if held.transaction:
-        print(f"Transaction: {held.transaction}")
-    return 0 if held.stage is Stage.CONFIRMED else 1
-
-
 def _report(guest: Guest, reached: Callable[[State], bool]) -> int:
     """Wait until the agent has taken the word, then say how things stand."""
-    state = guest.wait_for(reached, 10.0)
+    state = guest.wait_for(reached, ANSWER_PATIENCE_S)
     if state is None:
         print("The agent did not take it.", file=sys.stderr)
         return 1
