@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -35,26 +36,40 @@ class Leak(AssertionError):
 
 @contextmanager
 def leak_check(marker: str) -> Iterator[None]:
-    """Fail if anything new is still there a grace period after the block."""
+    """Fail if anything new is still there a grace period after the block.
+
+    What a process starts that was there before, a house that a module's tests share, is that process's own business; whoever
+    started it checks that nothing outlives it.
+    """
     before = {name: set(look(marker)) for name, look in _LOOKS.items()}
+    residents = {process.pid for process in _ours(marker)}
     yield
     end = time.monotonic() + GRACE_S
-    left = _left(before, marker)
+    left = _left(before, marker, residents)
     while left and time.monotonic() < end:
         gc.collect()
         time.sleep(0.05)
-        left = _left(before, marker)
+        left = _left(before, marker, residents)
     if left:
-        _end_processes(marker, before["process"])
+        _end_processes(marker, residents)
         raise Leak("; ".join(left))
 
 
-def _left(before: dict[str, set[str]], marker: str) -> list[str]:
-    return [f"{name} left behind: {one}" for name, look in _LOOKS.items() for one in look(marker) if one not in before[name]]
+def _left(before: dict[str, set[str]], marker: str, residents: set[int]) -> list[str]:
+    looks = _LOOKS | {"process": lambda marker: _processes(marker, residents)}
+    return [f"{name} left behind: {one}" for name, look in looks.items() for one in look(marker) if one not in before[name]]
 
 
-def _processes(marker: str) -> list[str]:
-    return [f"{process.pid} {_command(process)}" for process in _ours(marker)]
+def _processes(marker: str, residents: AbstractSet[int] = frozenset()) -> list[str]:
+    return [f"{process.pid} {_command(process)}" for process in _ours(marker) if not _belongs(process, residents)]
+
+
+def _belongs(process: psutil.Process, residents: AbstractSet[int]) -> bool:
+    """Whether a resident is it, or is behind it."""
+    try:
+        return bool(residents) and not residents.isdisjoint((process.pid, *(one.pid for one in process.parents())))
+    except psutil.Error:
+        return False
 
 
 def _ours(marker: str) -> list[psutil.Process]:
@@ -88,10 +103,10 @@ def _command(process: psutil.Process) -> str:
         return "?"
 
 
-def _end_processes(marker: str, before: set[str]) -> None:
+def _end_processes(marker: str, residents: set[int]) -> None:
     """So that one careless test does not spoil the others."""
     for process in _ours(marker):
-        if f"{process.pid} {_command(process)}" not in before:
+        if not _belongs(process, residents):
             process.kill()
 
 

@@ -46,6 +46,19 @@ def test_an_orphan_is_found_and_ended() -> None:
         time.sleep(0.02)
 
 
+def test_what_a_resident_starts_is_its_own_business() -> None:
+    spawn = f"import subprocess, sys; sys.stdin.read(1); subprocess.run([sys.executable, '-c', {_SLEEP!r}])"
+    with subprocess.Popen([sys.executable, "-c", spawn], stdin=subprocess.PIPE) as resident:
+        assert resident.stdin is not None
+        with leak_check(_marker()):
+            resident.stdin.write(b"x")
+            resident.stdin.flush()
+            while not psutil.Process(resident.pid).children():
+                time.sleep(0.02)
+        for child in psutil.Process(resident.pid).children():
+            child.kill()
+
+
 def test_a_thread_is_found() -> None:
     over = threading.Event()
     thread = threading.Thread(target=over.wait, name="lingerer")
