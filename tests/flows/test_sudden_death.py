@@ -57,7 +57,7 @@ def _one_death(house: House, dice: random.Random) -> list[str]:
         "tray": lambda: house.processes("desktop_app", "tray"),
         "worker": house.worker,
         "market": lambda: house.processes("nats-server"),
-        "chain": lambda: house.processes("desktop_app", "practice-chain"),
+        "chain": lambda: house.processes("desktop_app", "practice-evm"),
     }[part]()
     if not house.kill(found):
         return []
