@@ -25,6 +25,7 @@ from desktop_app.core.errors import AppError
 _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
 _REAP_S = 0.2
+_STAND_BACK = 10  # a tenth of what the owner's programs get where all want everything; 19 would be a seventieth, and look like a hang
 _SYSTEM_BWRAP = Path("/usr/bin/bwrap")
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -96,7 +97,7 @@ class Cage:
         """Put the whole session behind the owner's: where the kernel groups by session, a process' own nice value says nothing."""
         program = self.program_pid()
         if program:
-            _nice_session(program, 19)
+            _nice_session(program, _STAND_BACK)
 
     def favour(self) -> None:
         """Let it end quickly: at the lowest priority a busy machine takes a second to run its last step and its exit.

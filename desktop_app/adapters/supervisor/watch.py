@@ -13,7 +13,7 @@ class Patience:
     """How long what may take."""
 
     start_s: float = 180.0  # torch, data, model
-    silence_s: float = 15.0  # a beat comes every second
+    silence_s: float = 30.0  # a beat comes every second
     stall_s: float = 30.0  # without a step, or ten median steps if that is longer
     result_s: float = 120.0  # after the last step
 
