@@ -7,7 +7,6 @@ goes straight to the function that opens keys, never to the inbox. Made by `agen
 """
 
 import asyncio
-import contextlib
 import os
 import socket
 import stat
@@ -30,35 +29,45 @@ TakeSecret = Callable[[str, bytearray], Awaitable[str]]
 
 
 class _Guest:
-    """One connection. `news` says that the guest has not seen the newest state."""
+    """One connection. `news` says that the guest has not seen the newest state; `mouth` keeps frames whole."""
 
-    def __init__(self, writer: asyncio.StreamWriter) -> None:
-        self.writer = writer
+    def __init__(self, socket_: socket.socket) -> None:
+        self.socket = socket_
         self.news = asyncio.Event()
         self.news.set()
+        self.mouth = asyncio.Lock()
+
+    async def say(self, frame: bytes) -> None:
+        """Send a frame; waits as long as the guest does not read."""
+        async with self.mouth:
+            await asyncio.get_running_loop().sock_sendall(self.socket, frame)
 
 
 class Link:
-    """Listens at `path` until closed."""
+    """Listens at `path` until closed.
+
+    Plain sockets rather than streams: when a guest hangs up while something is sent to it, its last words are still read.
+    """
 
     def __init__(self, path: Path, post: Callable[[Message], None], take_secret: TakeSecret, state: Callable[[], State]) -> None:
         self._path = path
         self._post = post
         self._take_secret = take_secret
         self._state = state
-        self._guests: dict[_Guest, asyncio.Task[None] | None] = {}  # with the task that serves each
+        self._guests: dict[_Guest, asyncio.Task[None]] = {}  # with the task that serves each
         self._drawn: tuple[State, bytes] | None = None  # the newest snapshot, encoded once for all guests
-        self._server: asyncio.Server | None = None
+        self._door: socket.socket | None = None
+        self._welcoming: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
         """Begin to listen. Raises AppError when the socket's folder is not private, or cannot be used."""
         try:
             make_private(self._path.parent)
             self._path.unlink(missing_ok=True)  # left by an agent that died; the lock file says that none is alive
-            self._server = await asyncio.start_unix_server(self._welcome, str(self._path))
-            self._path.chmod(0o600)
+            self._door = _listening(self._path)
         except OSError as error:
             raise AppError(f"Sublet cannot listen in {self._path.parent}.", f"Remove that folder, then start again ({error}).") from error
+        self._welcoming = asyncio.create_task(self._welcome(self._door))
 
     def publish(self, _state: State) -> None:
         """Note that there is something new to show."""
@@ -67,47 +76,47 @@ class Link:
 
     async def close(self) -> None:
         """Show the last state, then hang up, also on a guest that does not listen."""
-        if self._server is None:
+        if self._door is None or self._welcoming is None:
             return
-        self._server.close()
-        serving = [task for task in self._guests.values() if task is not None]
-        for guest in self._guests:
-            if guest.news.is_set() and guest.writer.transport.get_write_buffer_size() == 0:
-                guest.writer.write(self._snapshot())
-            guest.writer.close()
-        if serving:
-            await asyncio.wait(serving, timeout=GOODBYE_S)
-            for guest in self._guests:
-                guest.writer.transport.abort()
-            await asyncio.wait(serving)
-        await self._server.wait_closed()
+        await _ended(self._welcoming)
+        self._door.close()
         self._path.unlink(missing_ok=True)
+        last = [asyncio.create_task(guest.say(self._snapshot())) for guest in self._guests if guest.news.is_set()]
+        if last:
+            await asyncio.wait(last, timeout=GOODBYE_S)
+        await _ended(*last, *self._guests.values())
 
-    async def _welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not _same_user(writer) or len(self._guests) >= GUESTS_MOST:
-            writer.close()
-            return
-        guest = _Guest(writer)
-        self._guests[guest] = asyncio.current_task()
-        writer.write(link.encode_hello(os.getpid()))
+    async def _welcome(self, door: socket.socket) -> None:
+        while True:
+            try:
+                arrived, _ = await asyncio.get_running_loop().sock_accept(door)
+            except OSError:
+                await asyncio.sleep(PUBLISH_EVERY_S)  # too many open files: the guest waits at the door
+                continue
+            if _same_user(arrived) and len(self._guests) < GUESTS_MOST:
+                guest = _Guest(arrived)
+                self._guests[guest] = asyncio.create_task(self._serve(guest))
+            else:
+                arrived.close()
+
+    async def _serve(self, guest: _Guest) -> None:
         showing = asyncio.create_task(self._show(guest))
         try:
-            await self._listen(reader, writer)
-        except (link.BrokenFrame, ConnectionError):
+            await self._listen(guest)
+        except (link.BrokenFrame, OSError):
             pass  # a guest that speaks nonsense, or hangs up, loses its connection and nothing else
         finally:
             del self._guests[guest]
-            showing.cancel()
-            writer.transport.abort()
+            await _ended(showing)
+            guest.socket.close()
 
     async def _show(self, guest: _Guest) -> None:
-        with contextlib.suppress(ConnectionError):
-            while True:
-                await guest.news.wait()
-                await guest.writer.drain()  # a guest with a backlog is shown nothing until it has caught up
-                guest.news.clear()
-                guest.writer.write(self._snapshot())
-                await asyncio.sleep(PUBLISH_EVERY_S)
+        await guest.say(link.encode_hello(os.getpid()))
+        while True:
+            await guest.news.wait()
+            guest.news.clear()
+            await guest.say(self._snapshot())
+            await asyncio.sleep(PUBLISH_EVERY_S)
 
     def _snapshot(self) -> bytes:
         state = self._state()
@@ -115,18 +124,18 @@ class Link:
             self._drawn = (state, link.encode_snapshot(state))
         return self._drawn[1]
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _listen(self, guest: _Guest) -> None:
         frames = link.Frames(link.MAX_FROM_GUEST)
-        while data := await reader.read(1 << 16):
+        while data := await asyncio.get_running_loop().sock_recv(guest.socket, 1 << 16):
             for frame in frames.feed(data):
                 match frame:
                     case link.Post(message):
                         self._post(message)
                     case link.Secret(purpose, secret):
                         reason = await self._take_secret(purpose, bytearray(secret.encode()))
-                        writer.write(link.encode_answer(not reason, reason))
+                        await guest.say(link.encode_answer(not reason, reason))
                     case link.Hello(version) if version != link.VERSION:
-                        writer.write(link.encode_answer(False, "this window is of another version; restart Sublet"))
+                        await guest.say(link.encode_answer(False, "this window is of another version; restart Sublet"))
                     case _:
                         pass
 
@@ -140,10 +149,30 @@ def make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _same_user(writer: asyncio.StreamWriter) -> bool:
-    peer: socket.socket = writer.get_extra_info("socket")
+def _listening(path: Path) -> socket.socket:
+    """A socket of mode 0600 at `path`."""
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        door.setblocking(False)
+        door.bind(str(path))
+        path.chmod(0o600)
+        door.listen(GUESTS_MOST)
+    except OSError:
+        door.close()
+        raise
+    return door
+
+
+def _same_user(guest: socket.socket) -> bool:
     if not hasattr(socket, "SO_PEERCRED"):
         return True  # macOS: the folder's mode is the guard
-    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    raw = guest.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _pid, uid, _gid = _CREDENTIALS.unpack(raw)
     return bool(uid == os.getuid())
+
+
+async def _ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks and wait until they have let go of their sockets."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,411 @@
+"""The agent's socket, spoken to for real: private, deaf to nonsense, patient with the slow, and silent about secrets."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from desktop_app.adapters.link import GUESTS_MOST, Link, make_private
+from desktop_app.core import messages as m
+from desktop_app.core.errors import AppError
+from desktop_app.core.messages import Message
+from desktop_app.core.money import Rate
+from desktop_app.core.schedule import Zone
+from desktop_app.core.settings import Settings
+from desktop_app.core.state import State
+from desktop_app.wire import codec, link
+from tests.builders import NOON, a_record, a_state
+
+SECRET = "correct horse battery staple"
+
+
+class Agent:
+    """What stands behind the link: an inbox, a keyhole and the state."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.inbox: list[Message] = []
+        self.secrets: list[tuple[str, bytes]] = []
+        self.state: State = a_state()
+        self.link = Link(path, self.inbox.append, self.take_secret, lambda: self.state)
+        self.guests: list[Guest] = []
+
+    async def take_secret(self, purpose: str, secret: bytearray) -> str:
+        self.secrets.append((purpose, bytes(secret)))
+        await asyncio.sleep(0.01)
+        return "" if purpose == "unlock" else "wrong passphrase"
+
+    def show(self, state: State) -> None:
+        self.state = state
+        self.link.publish(state)
+
+    async def guest(self) -> "Guest":
+        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 22)
+        self.guests.append(Guest(reader, writer))
+        return self.guests[-1]
+
+
+class Guest:
+    """The other end of one connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.frames = link.Frames()
+        self.waiting: list[link.Frame] = []
+
+    async def next(self) -> link.Frame | None:
+        """The next frame, or None when the agent hung up."""
+        while not self.waiting:
+            try:
+                data = await asyncio.wait_for(self.reader.read(1 << 16), 5)
+            except ConnectionError:
+                return None
+            if not data:
+                return None
+            self.waiting += self.frames.feed(data)
+        return self.waiting.pop(0)
+
+    async def until(self, met: Callable[[State], bool]) -> State:
+        while True:
+            frame = await self.next()
+            assert frame is not None, "the agent hung up"
+            if isinstance(frame, link.Snapshot) and met(frame.state):
+                return frame.state
+
+    async def hung_up(self) -> bool:
+        while await self.next() is not None:
+            pass
+        return True
+
+    def say(self, data: bytes) -> None:
+        self.writer.write(data)
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Agent]:
+    agent = Agent(folder / "run" / "agent.sock")
+    await agent.link.open()
+    try:
+        yield agent
+    finally:
+        await agent.link.close()
+        for guest in agent.guests:
+            guest.writer.close()
+            with contextlib.suppress(ConnectionError):
+                await guest.writer.wait_closed()
+
+
+@pytest.fixture
+async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
+    async with opened(tmp_path) as agent:
+        yield agent
+
+
+async def eventually(met: Callable[[], object]) -> None:
+    for _ in range(1_000):
+        if met():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
+def frame(body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + body
+
+
+def floor(state: State, amount: int) -> State:
+    return replace(state, settings=replace(state.settings, floor=Rate(amount)))
+
+
+async def test_a_guest_is_greeted_and_shown_the_state(agent: Agent) -> None:
+    guest = await agent.guest()
+    assert await guest.next() == link.Hello(link.VERSION, os.getpid())
+    assert await guest.next() == link.Snapshot(agent.state)
+
+
+async def test_a_guest_sees_what_changes(agent: Agent) -> None:
+    guest = await agent.guest()
+    await guest.until(lambda state: True)
+    agent.show(floor(agent.state, 5))
+    assert (await guest.until(lambda state: state.settings.floor == 5)) == agent.state
+
+
+async def test_many_changes_at_once_are_shown_as_the_last_one(agent: Agent) -> None:
+    guest = await agent.guest()
+    await guest.until(lambda state: True)
+    for amount in range(1, 200):
+        agent.show(floor(agent.state, amount))
+    seen = 1
+    while (await guest.until(lambda state: True)).settings.floor != 199:
+        seen += 1
+    assert seen <= 2
+
+
+async def test_an_owners_words_reach_the_inbox_in_their_order(agent: Agent) -> None:
+    guest = await agent.guest()
+    words: list[m.OwnerMessage] = [m.OwnerTurnedSharing(on=True), m.OwnerAskedFinish(), m.OwnerChangedSettings((("floor", 3),)), m.OwnerQuit()]
+    data = link.encode_hello(1) + b"".join(link.encode_message(word) for word in words)
+    for start in range(0, len(data), 7):
+        guest.say(data[start : start + 7])
+        await guest.writer.drain()
+    await eventually(lambda: len(agent.inbox) == 4)
+    assert agent.inbox == words
+
+
+async def test_words_said_just_before_hanging_up_are_heard(agent: Agent) -> None:
+    guest = await agent.guest()
+    guest.say(link.encode_message(m.OwnerTurnedSharing(on=False)))
+    guest.writer.close()
+    await eventually(lambda: agent.inbox)
+
+
+NONSENSE = {
+    "no json": frame(b"hello?"),
+    "no frame": frame(b"{}"),
+    "an unknown frame": frame(b'{"frame":"gossip"}'),
+    "an unknown field": frame(b'{"frame":"hello","mood":"good"}'),
+    "an adapter's word": frame(b'{"frame":"post","message":' + codec.encode_message(m.ClockTicked(NOON, Zone())) + b"}"),
+    "an unknown word": frame(b'{"frame":"post","message":{"message":"OwnerStole","body":{}}}'),
+    "a post without a word": frame(b'{"frame":"post"}'),
+    "a word that does not fit": frame(b'{"frame":"post","message":{"message":"OwnerTurnedSharing","body":{"on":"yes"}}}'),
+    "a secret that is no text": frame(b'{"frame":"secret","purpose":"unlock","secret":5}'),
+    "a deep hole": frame(b'{"frame":"post","message":' + b"[" * 60_000),
+    "no letters": frame(b"\xff\xfe\x00"),
+    "too long": struct.pack(">I", link.MAX_FROM_GUEST + 1),
+    "far too long": b"\xff" * 64,
+}
+
+
+@pytest.mark.parametrize("nonsense", NONSENSE.values(), ids=NONSENSE.keys())
+async def test_nonsense_costs_its_speaker_the_connection_and_nobody_else(agent: Agent, nonsense: bytes) -> None:
+    fool, other = await agent.guest(), await agent.guest()
+    await other.until(lambda state: True)
+    fool.say(nonsense)
+    assert await fool.hung_up()
+    agent.show(floor(agent.state, 9))
+    await other.until(lambda state: state.settings.floor == 9)
+    other.say(link.encode_message(m.OwnerTurnedSharing(on=True)))
+    await eventually(lambda: agent.inbox)
+    assert agent.inbox == [m.OwnerTurnedSharing(on=True)] and agent.secrets == []
+
+
+async def test_a_frame_that_never_ends_is_only_waited_for(agent: Agent) -> None:
+    guest = await agent.guest()
+    guest.say(struct.pack(">I", 1_000) + b"{")
+    guest.writer.write_eof()
+    assert await guest.hung_up() and agent.inbox == []
+
+
+async def test_what_the_agent_says_is_not_taken_from_a_guest(agent: Agent) -> None:
+    guest = await agent.guest()
+    guest.say(link.encode_snapshot(State()) + link.encode_answer(ok=True) + link.encode_message(m.OwnerQuit()))
+    await eventually(lambda: agent.inbox)
+    assert agent.inbox == [m.OwnerQuit()] and agent.state == a_state()
+
+
+async def test_a_guest_of_another_version_is_told(agent: Agent) -> None:
+    guest = await agent.guest()
+    guest.say(link.encode_hello(1).replace(b'"version":1', b'"version":9'))
+    while not isinstance(said := await guest.next(), link.Answer):
+        assert said is not None
+    assert not said.ok and "another version" in said.detail
+
+
+async def test_a_secret_goes_to_the_keyhole_and_nowhere_else(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    guest = await agent.guest()
+    guest.say(link.encode_secret("unlock", SECRET) + link.encode_secret("spend", SECRET) + link.encode_message(m.OwnerQuit()))
+    answers: list[link.Frame] = []
+    while len(answers) < 2:
+        said = await guest.next()
+        assert said is not None and SECRET not in repr(said)
+        answers += [said] if isinstance(said, link.Answer) else []
+    await eventually(lambda: agent.inbox)
+    assert answers == [link.Answer(ok=True), link.Answer(ok=False, detail="wrong passphrase")]
+    assert agent.secrets == [("unlock", SECRET.encode()), ("spend", SECRET.encode())]
+    assert agent.inbox == [m.OwnerQuit()]
+    assert SECRET not in caplog.text and SECRET not in repr(link.Secret("unlock", SECRET)) + str(link.Secret("unlock", SECRET))
+
+
+async def test_a_secret_in_a_broken_frame_is_not_repeated_in_the_error(agent: Agent, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    broken = b'{"frame":"secret","purpose":"unlock","secret":"' + SECRET.encode() + b'"'
+    guest = await agent.guest()
+    guest.say(frame(broken))
+    assert await guest.hung_up()
+    with pytest.raises(link.BrokenFrame) as caught:
+        link.Frames().feed(frame(broken))
+    chain: BaseException | None = caught.value
+    while chain is not None:
+        assert SECRET not in f"{chain!r} {chain}"
+        chain = chain.__cause__ or chain.__context__
+    assert SECRET not in caplog.text and agent.secrets == []
+
+
+async def test_the_seventeenth_guest_is_turned_away_until_another_leaves(agent: Agent) -> None:
+    guests = [await agent.guest() for _ in range(GUESTS_MOST)]
+    for guest in guests:
+        await guest.until(lambda state: True)
+    assert await (await agent.guest()).hung_up()
+    guests[0].writer.close()
+    await guests[0].writer.wait_closed()
+    for _ in range(100):
+        late = await agent.guest()
+        if await late.next() is not None:
+            break
+    else:
+        raise AssertionError("there is room, and still nobody is let in")
+    agent.show(floor(agent.state, 2))
+    await guests[1].until(lambda state: state.settings.floor == 2)
+
+
+async def test_a_guest_that_does_not_read_keeps_nobody_waiting_and_gets_the_newest_in_the_end(agent: Agent) -> None:
+    """Its backlog is bounded, however often the state changes, and the last state reaches it without another change."""
+    agent.state = a_state(history=tuple(a_record(f"t{number}") for number in range(400)))
+    deaf = socket.socket(socket.AF_UNIX)
+    deaf.setblocking(False)
+    with deaf:
+        await asyncio.get_running_loop().sock_connect(deaf, str(agent.path))
+        quick = await agent.guest()
+        for amount in range(1, 12):
+            agent.show(floor(agent.state, amount))
+            await quick.until(lambda state, amount=amount: state.settings.floor == amount)  # type: ignore[misc]
+        frames, read = link.Frames(), 0
+        seen: list[int] = []
+        while not seen or seen[-1] != 11:
+            data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(deaf, 1 << 16), 5)
+            read += len(data)
+            seen += [one.state.settings.floor for one in frames.feed(data) if isinstance(one, link.Snapshot)]
+        assert len(seen) < 12 and read < 4 * len(link.encode_snapshot(agent.state)) + (1 << 20)
+
+
+async def test_a_guest_that_waits_for_a_secret_to_be_tried_still_sees_the_state(agent: Agent) -> None:
+    guest = await agent.guest()
+    await guest.until(lambda state: True)
+    guest.say(link.encode_secret("unlock", SECRET))
+    agent.show(floor(agent.state, 3))
+    await guest.until(lambda state: state.settings.floor == 3)
+
+
+async def test_folder_and_socket_are_the_owners_alone(agent: Agent) -> None:
+    assert stat.S_IMODE(agent.path.parent.stat().st_mode) == 0o700
+    assert stat.S_IMODE(agent.path.stat().st_mode) == 0o600
+
+
+def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir(mode=0o777)
+    make_private(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can make another user's folder")
+async def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    os.chown(folder, 12_345, 12_345)
+    with pytest.raises(AppError, match="someone else"):
+        await Agent(folder / "agent.sock").link.open()
+
+
+async def test_a_folder_that_is_a_link_to_elsewhere_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(AppError, match="someone else"):
+        await Agent(tmp_path / "run" / "agent.sock").link.open()
+
+
+async def test_a_place_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("a file")
+    with pytest.raises(AppError, match="cannot listen"):
+        await Agent(tmp_path / "run" / "agent.sock").link.open()
+    (tmp_path / "run").unlink()
+    (tmp_path / "run" / "agent.sock").mkdir(parents=True)
+    with pytest.raises(AppError, match="cannot listen"):
+        await Agent(tmp_path / "run" / "agent.sock").link.open()
+
+
+async def test_the_socket_of_an_agent_that_died_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(tmp_path / "run" / "agent.sock"))
+    async with opened(tmp_path) as agent:
+        assert await (await agent.guest()).next() == link.Hello(link.VERSION, os.getpid())
+    assert not agent.path.exists()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can become another user")
+async def test_another_user_is_turned_away_even_if_the_folder_were_open(agent: Agent) -> None:
+    for place in (agent.path, *list(agent.path.parents)[:-1]):
+        if str(place).startswith("/tmp/"):
+            place.chmod(0o777)
+    program = (
+        "import os, socket, sys; os.setgid(12345); os.setuid(12345); s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
+        "s.settimeout(5); sys.exit(len(s.recv(100)))"
+    )
+    child = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", program, str(agent.path), stderr=subprocess.PIPE)
+    _, error = await child.communicate()
+    assert (child.returncode, error) == (0, b"")
+
+
+async def test_at_the_end_guests_see_the_last_state_and_then_the_end(tmp_path: Path) -> None:
+    async with opened(tmp_path) as agent:
+        guest = await agent.guest()
+        await guest.until(lambda state: True)
+        agent.show(floor(agent.state, 1))
+        agent.show(floor(agent.state, 77))
+        await agent.link.close()
+        await guest.until(lambda state: state.settings.floor == 77)
+        assert await guest.hung_up()
+
+
+async def test_a_guest_that_does_not_read_cannot_hold_up_the_end(tmp_path: Path) -> None:
+    async with opened(tmp_path) as agent:
+        agent.state = a_state(history=tuple(a_record(f"t{number}") for number in range(400)))
+        with socket.socket(socket.AF_UNIX) as deaf:
+            deaf.connect(str(agent.path))
+            for amount in range(5):
+                agent.show(floor(agent.state, amount))
+                await asyncio.sleep(0.12)
+            await asyncio.wait_for(agent.link.close(), 3)
+
+
+async def test_closing_a_link_that_never_opened_is_nothing(tmp_path: Path) -> None:
+    await Agent(tmp_path / "agent.sock").link.close()
+
+
+async def test_guests_that_come_and_go_leave_no_file_open(agent: Agent) -> None:
+    def files() -> int:
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    before = files()
+    for number in range(60):
+        guest = await agent.guest()
+        if number % 3 == 0:
+            guest.say(b"\xff" * 8)
+            await guest.hung_up()
+        elif number % 3 == 1:
+            await guest.next()
+        guest.writer.close()
+        with contextlib.suppress(ConnectionError):
+            await guest.writer.wait_closed()
+    await eventually(lambda: files() <= before)
+
+
+async def test_settings_of_any_size_pass(agent: Agent) -> None:
+    """The largest word an owner has is a whole week, and it fits a guest's frame many times over."""
+    guest = await agent.guest()
+    guest.say(link.encode_message(m.OwnerChangedSettings((("schedule", "a" * 336),))))
+    await eventually(lambda: agent.inbox)
+    assert Settings() == agent.state.settings.__class__()
