@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import socket
 import stat
 import struct
@@ -21,7 +22,6 @@ from desktop_app.core.errors import AppError
 from desktop_app.core.messages import Message
 from desktop_app.core.money import Rate
 from desktop_app.core.schedule import Zone
-from desktop_app.core.settings import Settings
 from desktop_app.core.state import State
 from desktop_app.wire import codec, link
 from tests.builders import NOON, a_record, a_state
@@ -154,7 +154,8 @@ async def test_many_changes_at_once_are_shown_as_the_last_one(agent: Agent) -> N
 
 async def test_an_owners_words_reach_the_inbox_in_their_order(agent: Agent) -> None:
     guest = await agent.guest()
-    words: list[m.OwnerMessage] = [m.OwnerTurnedSharing(on=True), m.OwnerAskedFinish(), m.OwnerChangedSettings((("floor", 3),)), m.OwnerQuit()]
+    changed = m.OwnerChangedSettings((("floor", 3),))
+    words: list[m.OwnerMessage] = [m.OwnerTurnedSharing(on=True), m.OwnerAskedFinish(), changed, m.OwnerQuit()]
     data = link.encode_hello(1) + b"".join(link.encode_message(word) for word in words)
     for start in range(0, len(data), 7):
         guest.say(data[start : start + 7])
@@ -334,6 +335,8 @@ async def test_a_place_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) 
     (tmp_path / "run" / "agent.sock").mkdir(parents=True)
     with pytest.raises(AppError, match="cannot listen"):
         await Agent(tmp_path / "run" / "agent.sock").link.open()
+    with pytest.raises(AppError, match="cannot listen"):
+        await Agent(tmp_path / "run" / ("x" * 120)).link.open()
 
 
 async def test_the_socket_of_an_agent_that_died_is_replaced(tmp_path: Path) -> None:
@@ -403,9 +406,25 @@ async def test_guests_that_come_and_go_leave_no_file_open(agent: Agent) -> None:
     await eventually(lambda: files() <= before)
 
 
-async def test_settings_of_any_size_pass(agent: Agent) -> None:
-    """The largest word an owner has is a whole week, and it fits a guest's frame many times over."""
+async def test_a_guest_that_finds_no_file_left_is_let_in_when_there_is_one(agent: Agent) -> None:
+    with socket.socket(socket.AF_UNIX) as early:
+        early.setblocking(False)
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        lowest_free = os.dup(early.fileno())
+        os.close(lowest_free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, most[1]))
+        try:
+            early.connect(str(agent.path))
+            await asyncio.sleep(0.15)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, most)
+        data = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(early, 1 << 16), 5)
+        assert link.Frames().feed(data)[0] == link.Hello(link.VERSION, os.getpid())
+
+
+async def test_a_whole_week_fits_a_guests_frame(agent: Agent) -> None:
     guest = await agent.guest()
-    guest.say(link.encode_message(m.OwnerChangedSettings((("schedule", "a" * 336),))))
+    week = m.OwnerChangedSettings((("schedule", "a" * 336),))
+    guest.say(link.encode_message(week))
     await eventually(lambda: agent.inbox)
-    assert Settings() == agent.state.settings.__class__()
+    assert agent.inbox == [week]
