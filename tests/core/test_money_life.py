@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
-from desktop_app.core.cashout import OPEN_STAGES, CashOut, Quote, Stage
+from desktop_app.core.cashout import OPEN_STAGES, UNSTOPPABLE, CashOut, Quote, Stage
 from desktop_app.core.ledger import earned
 from desktop_app.core.money import MicroUsd, Rate, Units, net
 from desktop_app.core.schedule import Zone
@@ -55,6 +55,8 @@ class CashOutLife(RuleBasedStateMachine):
             self.confirmed[message.id] = self.confirmed.get(message.id, 0) + 1
         if before and after and before.id == after.id and after.stage is Stage.FAILED and before.stage is not Stage.FAILED:
             assert before.stage in (Stage.SIGNED, Stage.SENT), "failed without having been signed"
+        if before and before.stage in UNSTOPPABLE:
+            assert after and after.id == before.id, "money was on its way and is forgotten"
         for effect in effects:
             match effect:
                 case e.SignCashOut(cash_out):
