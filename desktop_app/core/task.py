@@ -112,6 +112,7 @@ class Task:
     metrics: tuple[tuple[str, float], ...] = ()
     crashes: int = 0  # the task's own
     mishaps: int = 0  # the machine's, since the last checkpoint
+    rest_until: float = 0.0  # unix seconds: not started again before
 
 
 def segment_units(manifest: Manifest, first_step: int, last_step: int) -> Units:

@@ -272,7 +272,7 @@ class PayoutLife(RuleBasedStateMachine):
         assert earned(self.state) == due
 
 
-_LIVES = settings(max_examples=200, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
+_LIVES = settings(max_examples=120, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
 TestCashOutLife = CashOutLife.TestCase
 TestCashOutLife.settings = _LIVES
 TestPayoutLife = PayoutLife.TestCase

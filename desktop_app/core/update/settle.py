@@ -32,6 +32,7 @@ from desktop_app.core.update.segment import hand_back
 from desktop_app.core.update.work import lengthened
 
 REGISTER_AGAIN = timedelta(seconds=30)
+REST_MOST_S = 60.0  # a longer rest is left over from a clock that has since gone back
 TEST_AGAIN = timedelta(seconds=60)  # a probe can die by accident, and an owner can mend what was missing
 _OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT)
 
@@ -83,7 +84,7 @@ def _give_up(state: State) -> Step:
 def _start(state: State) -> Step:
     task, ready = state.task, state.readiness
     fit = ready.level is Level.ISOLATED and ready.runtime and state.gpu.device is not None
-    if task is None or task.phase is not Phase.READY or not fit:
+    if task is None or task.phase is not Phase.READY or not fit or 0 < task.rest_until - state.now.timestamp() <= REST_MOST_S:
         return state, ()
     return replace(state, task=replace(task, phase=Phase.STARTING)), (StartTask(task.lease, task.checkpoint),)
 

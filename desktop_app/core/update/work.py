@@ -167,7 +167,10 @@ def _failed(state: State, task: Task, detail: str, blameless: bool) -> Step:
     if task.phase not in (Phase.STARTING, Phase.RUNNING):
         return state, ()  # when it was being stopped anyway, GpuGivenBack follows
     crashes, mishaps = (task.crashes, task.mishaps + 1) if blameless else (task.crashes + 1, task.mishaps)
-    task = replace(task, phase=Phase.READY, progress=None, crashes=crashes, mishaps=mishaps)
+    # Again at once, but not again and again: what has not passed by now may pass in a few seconds.
+    pause = 0 if crashes + mishaps == 1 else 2 ** (crashes + mishaps - 2)
+    rest = state.now.timestamp() + pause
+    task = replace(task, phase=Phase.READY, progress=None, crashes=crashes, mishaps=mishaps, rest_until=rest)
     if crashes > CRASHES_BORNE:
         state = notice(state, NoticeKind.TASK_FAILED, f"{task.lease.manifest.task_id}: {detail}")
         return hand_back(state, task, f"crashed {crashes} times: {detail}", fault=True)

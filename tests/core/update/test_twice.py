@@ -142,6 +142,7 @@ def test_a_crash_told_twice_while_the_next_worker_starts_is_a_second_crash_and_b
     state = a_state(task=a_task(checkpoint=a_checkpoint()))
     for _ in range(10):
         state = update(state, CRASHED)[0]
+        state = update(state, m.ClockTicked(state.now + timedelta(minutes=1), Zone()))[0]
     assert state.task and state.task.phase is Phase.HANDING_BACK
 
 

@@ -155,11 +155,35 @@ def test_the_third_crash_does_not_take_the_pay_for_what_was_committed() -> None:
 def test_a_mishap_of_the_machine_is_not_the_tasks_fault_but_does_not_go_on_for_ever() -> None:
     state = running()
     for turn in range(1, MISHAPS_BORNE + 1):
-        state, effects = hear(state, STARTED, m.WorkerFailed("task-1", "out of memory", blameless=True))
-        assert kinds(effects) == [e.StartTask] and state.task and (state.task.crashes, state.task.mishaps) == (0, turn)
+        state = hear(state, STARTED, m.WorkerFailed("task-1", "out of memory", blameless=True))[0]
+        state = hear(state, m.ClockTicked(state.now + timedelta(minutes=1), Zone()))[0]
+        assert state.task and (state.task.phase, state.task.crashes, state.task.mishaps) == (Phase.STARTING, 0, turn)
     state, effects = hear(state, m.WorkerFailed("task-1", "out of memory", blameless=True))
     assert state.task is None and effects[0] == e.ReturnLease(a_lease(), "this machine cannot run it now")
     assert state.why.reason is Reason.COOLING_DOWN and [one.detail for one in state.notices] == ["out of memory"]
+
+
+def test_the_first_restart_is_at_once_and_each_later_one_waits_longer() -> None:
+    state, pauses = running(), []
+    for _ in range(MISHAPS_BORNE):
+        state, effects = hear(state, STARTED, m.WorkerFailed("task-1", "the device is busy", blameless=True))
+        failed = state.now
+        while e.StartTask not in kinds(effects):
+            assert state.task and state.task.phase is Phase.READY
+            state, effects = hear(state, m.ClockTicked(state.now + timedelta(seconds=1), Zone()))
+        pauses.append((state.now - failed).total_seconds())
+    assert pauses == [0, 1, 2, 4]
+
+
+def test_a_clock_set_back_does_not_let_a_task_rest_for_days() -> None:
+    state = hear(running(mishaps=2), m.WorkerFailed("task-1", "busy", blameless=True))[0]
+    assert phase(state) is Phase.READY
+    assert phase(hear(state, m.ClockTicked(NOON - timedelta(days=2), Zone()))[0]) is Phase.STARTING
+
+
+def test_a_task_that_rests_is_returned_when_the_owner_wants_the_gpu() -> None:
+    state, effects = hear(running(mishaps=2), m.WorkerFailed("task-1", "busy", blameless=True), m.OwnerTurnedSharing(on=False))
+    assert state.task is None and kinds(effects) == [e.ReturnLease, e.ForgetTask]
 
 
 def test_a_checkpoint_shows_that_the_machine_can_run_it_after_all() -> None:
