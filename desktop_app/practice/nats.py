@@ -63,7 +63,7 @@ _MAY_SAY: Final = {
     ),
 }
 _MAY_HEAR: Final = {
-    RENTER: ("_INBOX_renter.>", f"$KV.{wire.PRICES}.>"),
+    RENTER: ("_INBOX_renter.>", f"$KV.{wire.PRICES}.>", f"$KV.{wire.OFFERS}.>"),
     AGENT: ("_INBOX_agent.>", f"$KV.{wire.PRICES}.>"),
 }
 

@@ -11,6 +11,7 @@ import msgspec
 
 from desktop_app.adapters.market import Session
 from desktop_app.core.errors import AppError
+from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.task import Blob
 from desktop_app.wire import market as wire
@@ -42,12 +43,12 @@ class Plan(_Kept, frozen=True):
 
 
 class Book(_Kept, frozen=True):
-    """The renter's place in its work. `waiting`: tasks on the queue or in somebody's hands; `models`: by name of training."""
+    """The renter's place in its work. `models`: what came back, by name of training."""
 
     next: int = 0
     again: tuple[int, ...] = ()  # orders to be posted once more
-    plan: Plan | None = None
-    waiting: tuple[str, ...] = ()
+    plans: dict[Tier, Plan] = {}
+    waiting: dict[str, Tier] = {}  # tasks on the queue or in somebody's hands
     models: dict[str, Blob] = {}
 
 

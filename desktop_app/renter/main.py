@@ -80,23 +80,33 @@ class Work:
                 known[kind] = renter.data_of(kind)
             return known[kind]
 
-        self._posting = Posting(network, renter.address, renter.sign, self._shelf, renter.blobs, data_of, Tier.PRACTICE)
+        self._posting = Posting(network, renter.address, renter.sign, self._shelf, renter.blobs, data_of)
         self._verifying = Verifying(chain, renter.sign, self._shelf, renter.blobs, held_out, run_check)
         self._writing = asyncio.Lock()  # the book has one writer at a time
-        self._finished = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._tiers = {Tier.PRACTICE}  # before anybody offers, so that the first task need not be waited for
 
     async def serve(self, session: Session) -> None:
         """Post and judge as long as the session lives."""
+        await session.listen(f"$KV.{wire.OFFERS}.>", self._see)
         await durable(session, wire.RECEIPTS, self._consumer, "receipts.*.*", PULL_WAIT_S)
         await together(self._post(session), self._hear(session))
 
+    async def _see(self, _subject: str, raw: bytes) -> None:
+        """A GPU of some tier is offered: there will be work for it."""
+        offer = wire.unpack(raw, wire.Offer) if raw else None
+        if isinstance(offer, wire.Offer) and offer.tier not in self._tiers:
+            self._tiers.add(offer.tier)
+            self._changed.set()
+
     async def _post(self, session: Session) -> None:
         while True:
-            self._finished.clear()
-            async with self._writing:
-                await self._posting.tend(session, await self._shelf.book(session))
+            self._changed.clear()
+            for tier in tuple(self._tiers):
+                async with self._writing:
+                    await self._posting.tend(session, await self._shelf.book(session), tier)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._finished.wait(), TEND_S)
+                await asyncio.wait_for(self._changed.wait(), TEND_S)
 
     async def _hear(self, session: Session) -> None:
         async with Puller(session, wire.RECEIPTS, self._consumer) as puller:
@@ -121,12 +131,12 @@ class Work:
             return
         async with self._writing:  # first, so that the next task is on the queue while this one is judged
             await self._shelf.put_book(session, came_back(await self._shelf.book(session), receipt.task_id))
-        self._finished.set()
+        self._changed.set()
         judged, model = await self._verifying.judge(session, sheet, delivered)
         if judged.standing is not sheet.standing or model is not None:
             async with self._writing:
                 await self._shelf.put_book(session, was_judged(await self._shelf.book(session), judged, model))
-            self._finished.set()
+            self._changed.set()
 
 
 def main(arguments: Sequence[str]) -> int:

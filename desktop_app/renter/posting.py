@@ -29,7 +29,7 @@ from desktop_app.wire.bundle import manifest_bytes
 from desktop_app.wire.eip712 import Terms, TypedMessage
 from desktop_app.wire.networks import Network
 
-OUTSTANDING = 2  # on the queue or in somebody's hands
+OUTSTANDING = 2  # of each tier, on the queue or in somebody's hands
 TASKS_PER_JOB = 3
 JOB_S = 24 * 3600
 AUTHORISATION_S = 3600
@@ -46,30 +46,30 @@ DataOf = Callable[[str], Blob]
 class Posting:
     """One renter's posting. `sign` signs with its key, `blobs` is its folder of files by hash."""
 
-    def __init__(self, network: Network, renter: str, sign: SignTyped, shelf: Shelf, blobs: Path, data_of: DataOf, tier: Tier) -> None:
+    def __init__(self, network: Network, renter: str, sign: SignTyped, shelf: Shelf, blobs: Path, data_of: DataOf) -> None:
         self._network = network
         self._renter = renter
         self._sign = sign
         self._shelf = shelf
         self._blobs = blobs
         self._data_of = data_of
-        self._tier = tier
         self._orders = orders.load()
 
-    async def tend(self, session: Session, book: Book) -> Book:
-        """Bring the queue up to strength; gives the book as it now is. A refusal leaves the rest for the next call."""
+    async def tend(self, session: Session, book: Book, tier: Tier) -> Book:
+        """Bring a tier's queue up to strength; gives the book as it now is. A refusal leaves the rest for the next call."""
         book = await self._forget_dead(session, book)
-        while len(book.waiting) < OUTSTANDING:
-            if book.plan is None or book.plan.posted >= len(book.plan.tasks):
-                planned = await self._plan(session, book)
+        while sum(one is tier for one in book.waiting.values()) < OUTSTANDING:
+            plan = book.plans.get(tier)
+            if plan is None or plan.posted >= len(plan.tasks):
+                planned = await self._plan(session, book, tier)
                 if planned is None:
                     return book
                 book = planned
-            if book.plan is not None and not book.plan.opened:
-                book = await self._open(session, book, book.plan)
-            if book.plan is None or not book.plan.opened:
+            if not book.plans[tier].opened:
+                book = await self._open(session, book, tier)
+            if tier not in book.plans:
                 return book
-            book = await self._post(session, book, book.plan)
+            book = await self._post(session, book, tier)
         return book
 
     async def _forget_dead(self, session: Session, book: Book) -> Book:
@@ -79,14 +79,13 @@ class Posting:
             sheet = await self._shelf.sheet(session, task_id)
             if sheet is not None and (found is None or found[0].standing is wire.Standing.DEAD):
                 _log.info("the market gave task %s up: %s", task_id, found[0].reason if found else "it is not known there")
-                waiting = tuple(one for one in book.waiting if one != task_id)
-                book = msgspec.structs.replace(book, waiting=waiting, again=(*book.again, sheet.number))
+                book = msgspec.structs.replace(came_back(book, task_id), again=(*book.again, sheet.number))
                 await self._shelf.put_book(session, book)
         return book
 
-    async def _plan(self, session: Session, book: Book) -> Book | None:
-        """Size and sign the next job, or None while there is no price."""
-        entry = await session.read(wire.PRICES, self._tier.value)
+    async def _plan(self, session: Session, book: Book, tier: Tier) -> Book | None:
+        """Size the next job, or None while there is no price."""
+        entry = await session.read(wire.PRICES, tier.value)
         price = wire.unpack(entry.value, wire.Price) if entry else None
         if not isinstance(price, wire.Price):
             return None
@@ -96,10 +95,10 @@ class Posting:
         now = int(time.time())
         terms = Terms(
             renter=self._renter,
-            tier=TIER_NUMBERS[self._tier],
+            tier=TIER_NUMBERS[tier],
             gpu=0,
             rate=price.rate,
-            units=Units(sum(orders.units(order, self._tier) for order in picked)),
+            units=Units(sum(orders.units(order, tier) for order in picked)),
             deadline=now + JOB_S,
             window=WINDOW_S,
             spec_hash="0x" + hashlib.sha256(repr(picked).encode()).hexdigest(),
@@ -109,42 +108,44 @@ class Posting:
         tasks = tuple(Planned(order.number, order.name, _task_id(job, place), order.model) for place, order in enumerate(picked))
         plan = Plan(job, terms, now + AUTHORISATION_S, tasks)
         started = sum(number in fresh for number in numbers)
-        book = msgspec.structs.replace(book, plan=plan, again=book.again[TASKS_PER_JOB:], next=book.next + started)
+        book = msgspec.structs.replace(with_plan(book, tier, plan), again=book.again[TASKS_PER_JOB:], next=book.next + started)
         await self._shelf.put_book(session, book)
         return book
 
-    async def _open(self, session: Session, book: Book, plan: Plan) -> Book:
+    async def _open(self, session: Session, book: Book, tier: Tier) -> Book:
+        plan = book.plans[tier]
         signature = await asyncio.to_thread(self._sign, funding_typed(self._network, plan.terms, plan.valid_before))
         answer = await _ask(session, "pool.open", wire.OpenJob(plan.terms, plan.valid_before, signature))
         if isinstance(answer, wire.Opened):
             _log.info("opened job %s: %s units at %s", plan.job_id, plan.terms.units, plan.terms.rate)
-            book = msgspec.structs.replace(book, plan=msgspec.structs.replace(plan, opened=True))
+            book = with_plan(book, tier, msgspec.structs.replace(plan, opened=True))
         else:
             _log.warning("job not opened: %s", _reason(answer))
             numbers = tuple(task.number for task in plan.tasks)
-            book = msgspec.structs.replace(book, plan=None, again=(*book.again, *numbers))
+            book = msgspec.structs.replace(with_plan(book, tier, None), again=(*book.again, *numbers))
         await self._shelf.put_book(session, book)
         return book
 
-    async def _post(self, session: Session, book: Book, plan: Plan) -> Book:
+    async def _post(self, session: Session, book: Book, tier: Tier) -> Book:
+        plan = book.plans[tier]
         task = plan.tasks[plan.posted]
         plan = msgspec.structs.replace(plan, posted=plan.posted + 1)
         order = orders.named(self._orders, task.name, task.number, task.model)
-        answer = await self._submit(session, plan, task, order) if order else wire.Refusal("it is no longer on the list")
+        answer = await self._submit(session, plan, task, order, tier) if order else wire.Refusal("it is no longer on the list")
+        book = with_plan(book, tier, plan)
         if isinstance(answer, wire.Submitted):
             _log.info("posted task %s: %s, seed %s", task.task_id, task.name, task.number)
-            book = msgspec.structs.replace(book, plan=plan, waiting=(*book.waiting, task.task_id))
+            book = msgspec.structs.replace(book, waiting=book.waiting | {task.task_id: tier})
         else:
             _log.warning("task %s was not taken: %s", task.task_id, _reason(answer))
-            book = msgspec.structs.replace(book, plan=plan)
             await asyncio.sleep(1)
         await self._shelf.put_book(session, book)
         return book
 
-    async def _submit(self, session: Session, plan: Plan, task: Planned, order: orders.Order) -> wire.Answer:
+    async def _submit(self, session: Session, plan: Plan, task: Planned, order: orders.Order, tier: Tier) -> wire.Answer:
         """Upload, sign and hand in one task; done again it makes the same bytes."""
         data = await asyncio.to_thread(self._data_of, order.kind)
-        drawn = orders.manifest(order, data, self._tier, plan.job_id, self._renter, task.task_id, plan.valid_before)
+        drawn = orders.manifest(order, data, tier, plan.job_id, self._renter, task.task_id, plan.valid_before)
         raw = manifest_bytes(drawn)
         for blob in drawn.inputs:
             await upload(session, blob.sha256, self._blobs / blob.sha256)
@@ -157,7 +158,13 @@ class Posting:
 
 def came_back(book: Book, task_id: str) -> Book:
     """The task is in nobody's hands any more."""
-    return msgspec.structs.replace(book, waiting=tuple(one for one in book.waiting if one != task_id))
+    return msgspec.structs.replace(book, waiting={one: tier for one, tier in book.waiting.items() if one != task_id})
+
+
+def with_plan(book: Book, tier: Tier, plan: Plan | None) -> Book:
+    """The book with another plan, or none, for a tier."""
+    plans = {one: kept for one, kept in book.plans.items() if one is not tier}
+    return msgspec.structs.replace(book, plans=plans if plan is None else plans | {tier: plan})
 
 
 def was_judged(book: Book, sheet: Sheet, model: Blob | None) -> Book:

@@ -37,7 +37,8 @@ class Town:
 @contextlib.contextmanager
 def town(folder: Path) -> Iterator[Town]:
     with market_server(folder / "practice") as server, open_house(folder) as money:
-        network = replace(money.network, epoch_s=1)
+        traded = tuple(one for one in money.network.tiers if one[0] in (Tier.PRACTICE, Tier.SMALL))
+        network = replace(money.network, epoch_s=1, tiers=traded)
         yield Town(server, replace(money, network=network), folder)
 
 

@@ -20,8 +20,8 @@ from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical, digest, result_sha256
 from desktop_app.core.task import Blob, segment_units
 from desktop_app.renter.acceptance import Check
-from desktop_app.renter.book import Book, Shelf, Standing
-from desktop_app.renter.main import Renter
+from desktop_app.renter.book import Book, Plan, Shelf, Standing
+from desktop_app.renter.main import Renter, Work
 from desktop_app.renter.posting import OUTSTANDING, Posting, came_back, was_judged
 from desktop_app.renter.verifying import Verifying
 from desktop_app.wire import market as wire
@@ -53,7 +53,7 @@ class Desk:
         return await self.shelf.book(self.counter.renter)
 
     async def tend(self) -> Book:
-        return await self.posting.tend(self.counter.renter, await self.book())
+        return await self.posting.tend(self.counter.renter, await self.book(), Tier.PRACTICE)
 
     async def finish(
         self, task_id: str, epochs: tuple[int, ...] = (1,), *, by: str = "operator", content: bytes | None = None, final_epoch: int = 0
@@ -132,7 +132,7 @@ def desk_at(opened: Counter, tmp_path: Path) -> Desk:
     renter = Renter(opened.address, sign, blobs)
     shelf = Shelf(opened.address + tmp_path.name.replace("_", "-"))  # a book of its own for each test
     held_out = resource("practice/digits-heldout.safetensors")
-    posting = Posting(network, opened.address, sign, shelf, blobs, renter.data_of, Tier.PRACTICE)
+    posting = Posting(network, opened.address, sign, shelf, blobs, renter.data_of)
     built = Desk(opened, posting, Verifying(opened.chain, sign, shelf, blobs, held_out, run), shelf, blobs)
     return built
 
@@ -141,11 +141,10 @@ async def test_the_queue_is_kept_at_strength_and_no_more(desk: Desk) -> None:
     for _ in range(3):
         book = await desk.tend()
     assert len(book.waiting) == OUTSTANDING == await desk.counter.queued()
-    assert book.plan is not None
-    job = await asyncio.to_thread(desk.counter.chain.job, book.plan.job_id)
+    job = await asyncio.to_thread(desk.counter.chain.job, plan(book).job_id)
     assert job is not None
-    assert job.units == book.plan.terms.units
-    await desk.shelf.put_book(desk.counter.renter, came_back(book, book.waiting[0]))
+    assert job.units == plan(book).terms.units
+    await desk.shelf.put_book(desk.counter.renter, came_back(book, waiting(book)[0]))
     assert len((await desk.tend()).waiting) == OUTSTANDING
 
 
@@ -163,22 +162,21 @@ async def test_a_renter_killed_anywhere_in_posting_posts_the_same_tasks(desk: De
     assert len(written) >= 4
     for at in tuple(written):
         await put(desk.counter.renter, at)
-        again = await desk.posting.tend(desk.counter.renter, at)
+        again = await desk.posting.tend(desk.counter.renter, at, Tier.PRACTICE)
         assert again.waiting == whole.waiting
-        assert again.plan == whole.plan
+        assert again.plans == whole.plans
     assert await desk.counter.queued() == OUTSTANDING
 
 
 async def test_a_good_result_is_vouched_for_once(desk: Desk) -> None:
     book = await desk.tend()
-    assert book.plan is not None
-    one, two = book.waiting
+    one, two = waiting(book)
     delivered = await desk.finish(one, (1, 2, 4))
     for _ in range(3):  # delivered again after a crash
         assert await desk.judge(delivered) is Standing.PAID
     assert len(desk.checks) == 1
     assert await desk.judge(await desk.finish(two)) is Standing.PAID
-    first, second = await desk.verdicts(book.plan.job_id)
+    first, second = await desk.verdicts(plan(book).job_id)
     assert isinstance(first, wire.VoucherVerdict)
     assert isinstance(second, wire.VoucherVerdict)
     units = [(await desk.shelf.sheet(desk.counter.renter, task)) for task in (one, two)]
@@ -194,8 +192,7 @@ async def test_a_good_result_is_vouched_for_once(desk: Desk) -> None:
 @pytest.mark.parametrize("wrong", ["accuracy", "signature", "pickle", "gap"])
 async def test_a_wrong_result_is_not_paid_and_ordered_again(desk: Desk, wrong: str) -> None:
     book = await desk.tend()
-    assert book.plan is not None
-    task_id = book.waiting[0]
+    task_id = waiting(book)[0]
     desk.accuracy = 0.5 if wrong == "accuracy" else 0.97
     delivered = await desk.finish(
         task_id, (1, 2) if wrong == "gap" else (1,), by="owner" if wrong == "signature" else "operator",
@@ -207,7 +204,7 @@ async def test_a_wrong_result_is_not_paid_and_ordered_again(desk: Desk, wrong: s
         await desk.shelf.put_sheet(desk.counter.renter, task_id, msgspec.structs.replace(sheet, receipts=()))
     for _ in range(2):
         assert await desk.judge(delivered) is Standing.REJECTED
-    (verdict,) = await desk.verdicts(book.plan.job_id)
+    (verdict,) = await desk.verdicts(plan(book).job_id)
     assert isinstance(verdict, wire.Rejection)
     words = {"accuracy": "held-out", "signature": "operator key", "pickle": "pickle", "gap": "go on where"}
     assert words[wrong] in verdict.reason
@@ -216,10 +213,9 @@ async def test_a_wrong_result_is_not_paid_and_ordered_again(desk: Desk, wrong: s
 
 async def test_a_holder_that_was_fenced_off_is_told_so_and_the_task_goes_on(desk: Desk) -> None:
     book = await desk.tend()
-    assert book.plan is not None
-    delivered = await desk.finish(book.waiting[0], (1,), final_epoch=2)
+    delivered = await desk.finish(waiting(book)[0], (1,), final_epoch=2)
     assert await desk.judge(delivered) is Standing.POSTED
-    (verdict,) = await desk.verdicts(book.plan.job_id)
+    (verdict,) = await desk.verdicts(plan(book).job_id)
     assert isinstance(verdict, wire.Rejection)
     assert "taken the task over" in verdict.reason
     forged = replace(delivered.signed.receipt, epoch=2)
@@ -234,7 +230,7 @@ async def test_a_holder_that_was_fenced_off_is_told_so_and_the_task_goes_on(desk
 
 async def test_a_task_that_the_market_gave_up_is_ordered_again(desk: Desk) -> None:
     book = await desk.tend()
-    dead = book.waiting[0]
+    dead = waiting(book)[0]
     found = await look(desk.counter.pool, dead)
     assert found is not None
     await desk.counter.pool.write(wire.LEASES, dead, wire.pack(wire.LeaseRecord(wire.Standing.DEAD, reason="nobody finished it")))
@@ -244,11 +240,43 @@ async def test_a_task_that_the_market_gave_up_is_ordered_again(desk: Desk) -> No
     assert 0 in book.again
 
 
+async def test_a_gpu_of_another_tier_gets_tasks_of_its_tier(place: Town, tmp_path: Path) -> None:
+    async with counter(place) as opened:
+        keys = place.money.keys
+        renter = Renter(opened.address, lambda message: keys.sign_typed("renter", message), tmp_path)
+        work = Work(place.money.network, renter, opened.chain, lambda check: {"accuracy": 1.0})
+        serving = asyncio.ensure_future(work.serve(opened.renter))
+        await queued(opened, Tier.PRACTICE)
+        assert await on_queue(opened, Tier.SMALL) == 0
+        await opened.pool.write(wire.OFFERS, "9", wire.pack(wire.Offer(Tier.SMALL, 0, busy=False)))
+        await queued(opened, Tier.SMALL)
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+
+
+async def queued(opened: Counter, tier: Tier) -> None:
+    async with asyncio.timeout(20):
+        while await on_queue(opened, tier) < OUTSTANDING:
+            await asyncio.sleep(0.1)
+
+
+async def on_queue(opened: Counter, tier: Tier) -> int:
+    return int((await opened.pool.stream.consumer_info(wire.TASKS, wire.task_consumer(tier))).num_pending or 0)
+
+
 async def test_a_receipt_for_a_strangers_task_is_none_of_ours(desk: Desk) -> None:
     book = await desk.tend()
-    delivered = await desk.finish(book.waiting[0])
+    delivered = await desk.finish(waiting(book)[0])
     foreign = replace(delivered.signed, receipt=replace(delivered.signed.receipt, task_id="ffff0000"))
     assert await desk.verifying.note(desk.counter.renter, wire.DeliveredReceipt(foreign)) is None
+
+
+def waiting(book: Book) -> list[str]:
+    return list(book.waiting)
+
+
+def plan(book: Book) -> Plan:
+    return book.plans[Tier.PRACTICE]
 
 
 def digest_of(content: bytes) -> str:
