@@ -6,6 +6,7 @@ Called by `agent.main` on the practice network only.
 
 import asyncio
 import contextlib
+import logging
 import sys
 from pathlib import Path
 
@@ -16,6 +17,8 @@ LONGEST_PAUSE_S = 30.0
 STEADY_S = 20.0
 END_PATIENCE_S = 10.0
 _LOOK_EVERY_S = 0.1
+
+log = logging.getLogger(__name__)
 
 
 class Companion:
@@ -32,7 +35,7 @@ class Companion:
         self._keeper = asyncio.create_task(self._keep())
 
     async def network(self) -> Network:
-        """Where the network is, once it says so; a file left by an earlier run is read again until it answers for this one."""
+        """Where the network is, once it says so."""
         place = self._folder / "network.json"
         while not place.exists():
             await asyncio.sleep(_LOOK_EVERY_S)
@@ -59,15 +62,19 @@ class Companion:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_S
         while True:
             began = loop.time()
-            self._process = await self._spawn()
-            await self._process.wait()
+            try:
+                self._process = await self._spawn()
+                await self._process.wait()
+            except OSError as error:
+                log.warning("the practice network did not start: %s", error)
             pause = FIRST_PAUSE_S if loop.time() - began > STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        with self._log.open("wb") as log:
+        (self._folder / "network.json").unlink(missing_ok=True)  # an earlier run's; this one may listen elsewhere
+        with self._log.open("wb") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "desktop_app", "practice", "--attached", str(self._folder),
-                stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log,
+                stdin=asyncio.subprocess.PIPE, stdout=output, stderr=output,
             )

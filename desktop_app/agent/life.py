@@ -49,6 +49,7 @@ class Life:
         self._link = Link(profile.socket, self.post, self._wallet.take_secret, lambda: self.state)
         self._companion = Companion(profile.practice, profile.logs / "practice.log")
         self._engine: Engine | None = None
+        self._early: list[Message] = []  # said before there was anybody to hear it
 
     @property
     def state(self) -> State:
@@ -56,9 +57,11 @@ class Life:
         return self._engine.state if self._engine is not None else State()
 
     def post(self, message: Message) -> None:
-        """Put a message into the engine's inbox, from any thread."""
+        """Put a message into the engine's inbox, from any thread; before there is one it waits, on the loop's own thread."""
         if self._engine is not None:
             self._engine.post(message)
+        else:
+            self._early.append(message)
 
     async def live(self) -> None:
         """Run until the owner quits."""
@@ -69,6 +72,7 @@ class Life:
         hands = Hands(self.post, supervisor, self._keys, self._store, self._ended.set)
         self._engine = Engine(loaded.state, self._store, hands.perform, self._link.publish)
         engine = asyncio.create_task(self._engine.run())
+        engine.add_done_callback(self._fell)
         try:
             await self._begin(loaded.problems, hands)
             await self._ended.wait()
@@ -77,8 +81,8 @@ class Life:
 
     async def _begin(self, problems: tuple[Message, ...], hands: Hands) -> None:
         self.post(AgentStarted(self._clock.now(), self._clock.zone()))
-        for problem in problems:
-            self.post(problem)
+        for message in (*problems, *self._early):
+            self.post(message)
         await self._link.open()
         self._loop(self._senses.tick())
         self._loop(self._senses.look())
@@ -122,7 +126,7 @@ class Life:
         task.add_done_callback(self._fell)
 
     def _fell(self, task: asyncio.Task[None]) -> None:
-        """A loop that ends by itself is a fault; the agent ends with it, and whoever started it starts it again."""
+        """A loop, or the engine, that ends by itself is a fault; the agent ends with it, and whoever started it starts it again."""
         self._loops.discard(task)
         if not task.cancelled() and not self._ended.is_set():
             self._ended.set()

@@ -72,7 +72,12 @@ class Money:
         for account in accounts:
             if gpu_id is not None:
                 await self._market.redeem(account, gpu_id)
-        await self._look_once()
+        try:
+            await self._look_once()
+        except AppError as error:
+            self._post(m.ChainLost(error.title))
+            self._post(m.CashOutRefused(cash_out.id, "the chain does not answer; try again in a moment"))
+            return
         answer = await self._market.quote(cash_out, self._state().wallet.address)
         if isinstance(answer, Quote):
             self._post(m.CashOutQuoted(cash_out.id, answer))

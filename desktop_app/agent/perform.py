@@ -51,7 +51,15 @@ class Hands:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: e.Effect) -> None:
-        """Do it, or set it going."""
+        """Do it, or set it going. A give-back that fails is let through: it ends the agent, and with it the worker."""
+        try:
+            self._begin(effect)
+        except Exception:
+            if isinstance(effect, e.GiveBack):
+                raise
+            self._told("an effect could not begin")
+
+    def _begin(self, effect: e.Effect) -> None:
         match effect:
             case e.GiveBack(task_id, trigger, deadline_ms):
                 self._supervisor.give_back(task_id, trigger, deadline_ms)
@@ -95,8 +103,12 @@ class Hands:
         except AppError as error:
             self._post(TroubleArose(NoticeKind.TROUBLE, f"{error.title} {error.advice}"))
         except Exception:
-            log.exception("an effect failed")
-            self._post(TroubleArose(NoticeKind.TROUBLE, "Something went wrong inside Sublet; the log has the details."))
+            self._told("an effect failed")
+
+    def _told(self, what: str) -> None:
+        """A bug: its trace for the log, a word for the owner."""
+        log.exception(what)
+        self._post(TroubleArose(NoticeKind.TROUBLE, "Something went wrong inside Sublet; the log has the details."))
 
     async def _sign(self, receipt: Receipt) -> None:
         signature = await asyncio.to_thread(self._keys.sign_message, OPERATOR, canonical(receipt))
