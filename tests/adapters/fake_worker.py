@@ -111,6 +111,8 @@ def ignores_gate(side: Side) -> None:
     for index in range(side.load.first_step, side.load.steps):
         time.sleep(0.002)
         side.commit(index + 1)
+        if index == side.load.first_step:
+            side.say(ipc.Progress(index + 1, side.load.steps, None, None))
     forever()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
+import psutil
+
 from desktop_app.adapters.supervisor import Supervisor, Tuning
 from desktop_app.core import messages as m
 from desktop_app.core.gpu import Device, DeviceKind, Tier
@@ -93,3 +95,11 @@ def house(
 def fake(**changes: object) -> Tuning:
     """The fake worker, with some of the tuning changed."""
     return replace(Tuning(script=FAKE, threads=1), **changes)  # type: ignore[arg-type]
+
+
+def whole_family(agent: psutil.Process) -> list[psutil.Process]:
+    """All of the fake worker's `children`, with bwrap's two and itself: thirteen, once every fork is through."""
+    end = time.monotonic() + 20
+    while len(family := agent.children(recursive=True)) < 13 and time.monotonic() < end:
+        time.sleep(0.05)
+    return family

@@ -16,7 +16,7 @@ import pytest
 from desktop_app.adapters.supervisor.stale import Stale
 from desktop_app.core import messages as m
 from desktop_app.core.state import NoticeKind, Trigger
-from tests.adapters.supervisor_house import House, house
+from tests.adapters.supervisor_house import House, house, whole_family
 from tests.adapters.test_supervisor import step_in
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
@@ -37,11 +37,11 @@ def test_a_killed_agent_leaves_no_orphan(tmp_path: Path) -> None:
     with subprocess.Popen((sys.executable, "-c", _AGENT, str(tmp_path)), stdout=subprocess.PIPE) as agent:
         assert agent.stdout is not None
         assert agent.stdout.readline() == b"running\n"
-        family = psutil.Process(agent.pid).children(recursive=True)
-        assert len(family) >= 12
+        family = whole_family(psutil.Process(agent.pid))
         agent.kill()
         agent.wait()
-        _, alive = psutil.wait_procs(family, timeout=3)
+        _, alive = psutil.wait_procs(family, timeout=10)
+    assert len(family) == 13
     assert not alive
 
 
@@ -81,6 +81,7 @@ def test_a_worker_killed_at_any_instant_leaves_a_whole_state(tmp_path: Path) -> 
             task_id = f"task-{number}"
             home.supervisor.start(home.lease("ignores_gate", task_id=task_id, steps=1_000_000, size=300_000), None)
             pid = home.until(m.WorkerStarted).pid
+            home.until(m.WorkerProgressed)
             time.sleep(chance.uniform(0.02, 0.3))
             os.kill(pid, signal.SIGKILL)
             home.until(m.WorkerFailed)
@@ -126,7 +127,7 @@ def check_give_back(root: Path) -> None:
         trouble = home.until(m.TroubleArose)
         assert trouble.kind is NoticeKind.DISK_FULL
         back = home.until(m.GpuGivenBack)
-        assert back.record.stopped_ms < 300
+        assert back.record.stopped_ms < 600
         assert back.record.committed
         assert back.checkpoint is None
         assert not [place for place in (root / "blobs").iterdir() if place.name.startswith(".")]

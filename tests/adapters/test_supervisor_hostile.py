@@ -2,7 +2,6 @@
 
 import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,14 +11,14 @@ import pytest
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
 from desktop_app.core.state import Trigger
-from tests.adapters.supervisor_house import House, fake, house
+from tests.adapters.supervisor_house import House, fake, house, whole_family
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[House]:
-    with house(tmp_path, fake(patience=Patience(start_s=2, silence_s=2, stall_s=1.5, result_s=2))) as made:
+    with house(tmp_path) as made:
         yield made
 
 
@@ -29,11 +28,7 @@ def home(tmp_path: Path) -> Iterator[House]:
         ("flood", "more messages"),
         ("garbage", "no message"),
         ("oversized", "too long"),
-        ("empty_packet", "no s"),
         ("out_of_turn", "out of turn"),
-        ("silent", "no s"),
-        ("beats_only", "no step"),
-        ("slow_start", "not ready"),
         ("fails", "the data is odd"),
         ("takes_memory", "memory"),
         ("result_outside", "outside"),
@@ -50,6 +45,23 @@ def test_a_breach_ends_the_worker_with_the_reason(home: House, act: str, words: 
     assert not psutil.Process().children(recursive=True)
     home.supervisor.start(home.lease("honest", task_id="task-2", steps=10), None)
     assert home.until(m.WorkerFinished).task_id == "task-2"
+
+
+@pytest.mark.parametrize(
+    ("act", "patience", "words"),
+    [
+        ("slow_start", Patience(start_s=1), "not ready"),
+        ("silent", Patience(silence_s=1.5), "no sign of life"),
+        ("beats_only", Patience(stall_s=1.5), "no step"),
+        ("empty_packet", Patience(silence_s=1.5), "no sign of life"),
+    ],
+)
+def test_a_worker_that_hangs_is_ended(tmp_path: Path, act: str, patience: Patience, words: str) -> None:
+    with house(tmp_path, fake(patience=patience)) as home:
+        home.supervisor.start(home.lease(act), None)
+        failed = home.until(m.WorkerFailed)
+        assert words in failed.detail
+        assert not failed.blameless
 
 
 def test_the_state_of_a_crashed_worker_is_kept(home: House) -> None:
@@ -83,18 +95,16 @@ def test_a_worker_that_opens_the_gate_again_is_still_killed(home: House) -> None
     home.begin("scribbles")
     home.supervisor.give_back("task-1", Trigger.CLICK, 200)
     back = home.until(m.GpuGivenBack)
-    assert back.record.stopped_ms < 600
+    assert back.record.stopped_ms < 1_000
     assert not back.record.committed
 
 
 def test_a_family_in_sessions_of_its_own_is_gone_too(home: House) -> None:
     home.begin("children", steps=1_000_000)
-    end = time.monotonic() + 5
-    while len(family := psutil.Process().children(recursive=True)) < 13 and time.monotonic() < end:
-        time.sleep(0.05)
+    family = whole_family(psutil.Process())
     assert len(family) == 13
     home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-    assert home.until(m.GpuGivenBack).record.stopped_ms < 400
+    assert home.until(m.GpuGivenBack).record.stopped_ms < 1_000
     assert not any(one.is_running() for one in family)
 
 
@@ -111,7 +121,7 @@ def test_a_flood_of_output_is_cut(home: House) -> None:
     home.begin("prints_much", steps=1_000_000)
     home.quiet(1.2)
     home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-    assert home.until(m.GpuGivenBack).record.stopped_ms < 600
+    assert home.until(m.GpuGivenBack).record.stopped_ms < 1_000
     sizes = [place.stat().st_size for place in (home.root / "logs").iterdir()]
     assert 0 < sum(sizes) <= 11 << 20
 
