@@ -57,6 +57,8 @@ class CashOutLife(RuleBasedStateMachine):
             assert before.stage in (Stage.SIGNED, Stage.SENT), "failed without having been signed"
         if before and before.stage in UNSTOPPABLE:
             assert after and after.id == before.id, "money was on its way and is forgotten"
+        if before and after and before.stage not in OPEN_STAGES and after.id == before.id:
+            assert after.stage is before.stage, "what was over began again"
         for effect in effects:
             match effect:
                 case e.SignCashOut(cash_out):
@@ -140,6 +142,18 @@ class CashOutLife(RuleBasedStateMachine):
             bytes_.expired = True
             self.hear(m.CashOutFailed(cash_out.id, "its time ran out"))
         return bytes_.paid or bytes_.expired
+
+    @rule(steps=st.integers(1, 6))
+    def all_goes_well(self, steps: int) -> None:
+        """The straight road for a few steps, so that lives get long."""
+        for _ in range(steps):
+            stage = self.state.cash_out.stage if self.state.cash_out else None
+            if stage is Stage.QUOTED:
+                self.owner_confirms(old=False)
+            elif self.asked:
+                self.answer(self.asked.pop(0), well=True)
+            else:
+                self.owner_asks(1_000_000, again=False)
 
     @rule(seconds=st.sampled_from([1, 60, 700]))
     def time_passes(self, seconds: int) -> None:

@@ -247,6 +247,23 @@ class TaskLife(RuleBasedStateMachine):
         task_id, self.worker = self.worker or "", None
         self.hear(m.WorkerFailed(task_id, "signal 11", blameless))
 
+    @rule(ends=st.sampled_from(["finish", "give back", "crash", "die"]), steps=st.integers(1, 60), answers=st.integers(0, 8))
+    def a_good_turn(self, ends: str, steps: int, answers: int) -> None:
+        """The straight road for a while, so that lives get long; how it ends, and how far the end is answered, is left to chance."""
+        self.all_is_well_again()
+        self.world_answers_in_order(50)
+        if self.worker is not None:
+            self.worker_works(steps, commits=True)
+        if ends == "give back":
+            self.hear(m.OwnerTurnedSharing(on=False))
+        elif ends == "die":
+            self.agent_dies_and_starts_again()
+        elif self.worker is not None and ends == "finish":
+            self.worker_finishes(free_first=False)
+        elif self.worker is not None:
+            self.worker_crashes(blameless=False)
+        self.world_answers_in_order(answers)
+
     # --- what goes wrong
 
     @precondition(lambda self: self.state.task is not None)

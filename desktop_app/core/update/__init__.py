@@ -2,11 +2,11 @@
 
 Each speaker has a file: the owner, the senses (clock, GPU, presence, sandbox), the work (market and worker), the money
 (vouchers, chain, cash-out). After each message `settle` asks the policy for the verdict and does what follows from it.
-A give-back comes first among the effects. Called by the engine alone.
+Called by the engine alone.
 """
 
 from desktop_app.core import messages as m
-from desktop_app.core.effects import Effect, FetchBundle, GiveBack, StartTask
+from desktop_app.core.effects import Effect, FetchBundle, StartTask
 from desktop_app.core.messages import Message
 from desktop_app.core.state import State
 from desktop_app.core.task import Phase
@@ -41,8 +41,7 @@ def update(state: State, message: Message) -> Step:
     else:
         state, effects = money.hear(state, message)
     state, more = settle(state)
-    due = tuple(effect for effect in (*effects, *more) if still_due(state, effect))
-    return state, tuple(sorted(due, key=lambda effect: not isinstance(effect, GiveBack)))
+    return state, tuple(effect for effect in (*effects, *more) if still_due(state, effect))
 
 
 def still_due(state: State, effect: Effect) -> bool:
