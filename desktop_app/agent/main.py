@@ -25,6 +25,8 @@ from desktop_app.wire.profile import Profile, default
 LOG_BYTES = 5_000_000
 LOGS_KEPT = 2
 
+log = logging.getLogger(__name__)
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run until the owner quits."""
@@ -35,7 +37,11 @@ def main(arguments: Sequence[str]) -> int:
     profile.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(profile.lock):
         _log_to(profile.logs / "agent.log")
-        asyncio.run(_run(profile, keyring=not chosen.no_keyring))
+        try:
+            asyncio.run(_run(profile, keyring=not chosen.no_keyring))
+        except Exception:
+            log.exception("the agent ends by a fault")
+            raise
     return 0
 
 

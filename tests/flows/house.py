@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -42,6 +42,13 @@ class House:
         command = [*(self._wrapped if words[0] == "agent" else ()), sys.executable, "-m", "desktop_app", *words]
         quiet = subprocess.DEVNULL
         self._children.append(subprocess.Popen(command, env=self.environment, stdin=quiet, stdout=quiet, stderr=quiet))
+
+    def sublet(self, *words: str, status: int = 0) -> str:
+        """What a verb of the command line prints. It must end with `status`."""
+        command = [sys.executable, "-m", "desktop_app", *words]
+        done = subprocess.run(command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=180)
+        assert done.returncode == status, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout
 
     @contextmanager
     def guest(self, timeout_s: float = 30.0) -> Iterator[Guest]:
@@ -117,6 +124,20 @@ class House:
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+
+
+@contextmanager
+def frozen(processes: list[psutil.Process]) -> Iterator[None]:
+    """They live and do nothing for as long as the block takes."""
+    assert processes
+    for one in processes:
+        one.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for one in processes:
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGCONT)
 
 
 def _is_ours(process: psutil.Process, root: str) -> bool:
