@@ -36,19 +36,19 @@ class Miner:
         self._thread.join()
 
     def _run(self) -> None:
-        # what the last run left waiting is mined first
-        work = self._ledger.has_waiting()
-        earliest = time.monotonic()
-        while True:
-            with self._ledger.changed:
+        # the lock is let go only while waiting, so that a transaction that comes as a block ends is never overheard
+        with self._ledger.changed:
+            work = self._ledger.has_waiting()  # what the last run left waiting is mined first
+            earliest = time.monotonic()
+            while True:
                 if not work and not self._stopping:
                     self._ledger.changed.wait()
                 while not self._stopping and (left := earliest - time.monotonic()) > 0:
                     self._ledger.changed.wait(left)
                 if self._stopping:
                     return
-            work, pause = self._mine()
-            earliest = time.monotonic() + pause
+                work, pause = self._mine()
+                earliest = time.monotonic() + pause
 
     def _mine(self) -> tuple[bool, float]:
         """One block; says whether more is to be mined, and after how many seconds."""
