@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.cashout import Quote, arrives, refusal
@@ -29,6 +29,7 @@ def test_earned_is_what_vouchers_will_still_bring_net_of_the_fee() -> None:
     assert due(state) == (open_,)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.integers(0, 10**9), st.integers(0, 100))
 def test_earned_is_never_negative_and_rounds_as_the_contract_does(one: int, other: int, rate: int, bps: int) -> None:
     redeemed, vouched = sorted((one, other))

@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.money import BASIS_POINTS, UNITS_PER_HOUR, escrow, fee, gross, net, split
@@ -31,18 +31,21 @@ def test_the_shared_vectors_hold(vector: dict[str, object]) -> None:
         assert (worth, taken, list(split(worth - taken, tuple(shares)))) == (step["gross"], step["fee"], step["parts"])
 
 
+@settings(deadline=None)
 @given(most, most)
 def test_escrow_covers_the_work_and_is_at_most_a_micro_dollar_more(units: int, rate: int) -> None:
     assert gross(units, rate) <= escrow(units, rate) <= gross(units, rate) + 1
     assert gross(units, rate) * UNITS_PER_HOUR <= units * rate <= escrow(units, rate) * UNITS_PER_HOUR
 
 
+@settings(deadline=None)
 @given(most, bps)
 def test_a_fee_is_its_share_rounded_down_and_never_more_than_the_whole(amount: int, share: int) -> None:
     assert 0 <= amount * share - fee(amount, share) * BASIS_POINTS < BASIS_POINTS
     assert 0 <= fee(amount, share) <= amount
 
 
+@settings(deadline=None)
 @given(st.lists(most, min_size=1, max_size=6), most, bps)
 def test_payments_add_up_to_the_net_of_the_sum_however_they_are_cut(steps: list[int], rate: int, share: int) -> None:
     marks = sorted(steps)
@@ -51,6 +54,7 @@ def test_payments_add_up_to_the_net_of_the_sum_however_they_are_cut(steps: list[
     assert min(payments) >= 0
 
 
+@settings(deadline=None)
 @given(most, st.lists(st.integers(0, BASIS_POINTS), max_size=8).filter(lambda shares: sum(shares) <= BASIS_POINTS))
 def test_a_split_gives_out_everything_and_the_owner_keeps_the_dust(amount: int, shares: list[int]) -> None:
     parts = split(amount, tuple(shares))

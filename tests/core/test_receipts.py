@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.receipts import canonical, digest, result_sha256, root
@@ -43,6 +43,7 @@ def test_the_root_is_the_hash_chain_over_the_digests_in_their_order() -> None:
     assert root((one, other)) != root((other, one))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10**6), st.integers(0, 10**12), st.lists(st.integers(0, 10**6)))
 def test_the_segments_of_a_task_are_worth_exactly_the_task(steps: int, units: int, cuts: list[int]) -> None:
     manifest = a_manifest(steps=steps, units=units)

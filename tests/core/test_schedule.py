@@ -3,7 +3,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.schedule import CELLS_PER_DAY, CELLS_PER_WEEK, Cell, Schedule, Zone, cell_at, local, local_date, next_change, paint
@@ -116,6 +116,7 @@ schedules = st.lists(st.sampled_from("-as"), min_size=14, max_size=14).map(lambd
 instants = st.integers(0, 8 * 86_400).map(lambda seconds: moment("2026-06-01T00:00") + timedelta(seconds=seconds))
 
 
+@settings(deadline=None)
 @given(schedules, instants, zones)
 def test_until_the_next_change_nothing_changes_and_then_it_does(schedule: Schedule, instant: datetime, zone: Zone) -> None:
     """Whatever the zone does and wherever the clock has just jumped to."""

@@ -3,7 +3,7 @@
 from dataclasses import fields, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.schedule import Schedule
@@ -80,6 +80,7 @@ def test_a_value_that_does_not_fit_is_refused_with_the_reason(name: str, value: 
     assert reason in outcome.reason
 
 
+@settings(deadline=None)
 @given(st.sampled_from([setting.name for setting in SETTINGS]), st.one_of(st.booleans(), st.integers(), st.text(max_size=50)))
 def test_no_value_breaks_the_settings(name: str, value: Value) -> None:
     outcome = change(Settings(), name, value)

@@ -3,7 +3,7 @@
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core import messages as m
@@ -26,6 +26,7 @@ def test_what_is_said_is_understood(data: bytes, frame: link.Frame) -> None:
     assert link.Frames().feed(data) == [frame]
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from(FRAMES), max_size=6), st.integers(1, 4_000))
 def test_a_stream_may_be_cut_anywhere(said: list[tuple[bytes, link.Frame]], size: int) -> None:
     data = b"".join(one for one, _ in said)
@@ -34,6 +35,7 @@ def test_a_stream_may_be_cut_anywhere(said: list[tuple[bytes, link.Frame]], size
     assert heard == [frame for _, frame in said]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_nonsense_is_a_broken_frame_and_nothing_worse(data: bytes) -> None:
     for stream in (data, struct.pack(">I", len(data)) + data):

@@ -113,6 +113,11 @@ def test_the_same_payout_is_counted_once() -> None:
     assert (state.wallet.paid, len(state.wallet.payouts)) == (1_499, 2)
 
 
+def test_payouts_told_out_of_order_do_not_make_paid_work_look_owed() -> None:
+    state = hear(a_state(), voucher(2_000), paid(2_000, "0xt2", block=6), paid(1_000, "0xt1", block=5))[0]
+    assert (earned(state), state.wallet.paid, state.accounts[0].redeemed) == (0, 2 * 999, 2_000)
+
+
 def test_one_transaction_may_pay_several_jobs() -> None:
     state = hear(a_state(), paid(job_id="j1"), paid(job_id="j2"))[0]
     assert state.wallet.paid == 2 * 999
