@@ -90,6 +90,13 @@ class House:
         """Living processes of this house whose command line has all the marks."""
         return [one for one in psutil.process_iter() if _is_ours(one, str(self.profile.root)) and _has(one, marks)]
 
+    def seen(self) -> Path:
+        """The profile's folder as this process sees it: under another roof, through the agent's own."""
+        if not self._wrapped:
+            return self.profile.root
+        agent = next(one for one in self.processes("-m desktop_app agent") if one.parent() not in (None, psutil.Process()))
+        return Path(f"/proc/{agent.pid}/root{self.profile.root}")
+
     def worker(self) -> list[psutil.Process]:
         """The task's own process, inside its sandbox."""
         return [
