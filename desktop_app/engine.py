@@ -39,6 +39,7 @@ class _Batch:
     state: State
     story: tuple[bytes, ...]
     effects: tuple[Effect, ...]
+    marks: tuple["asyncio.Future[None]", ...] = ()  # set once this is on disk
 
 
 class Engine:
@@ -49,7 +50,7 @@ class Engine:
         self._ledger = ledger
         self._perform = perform
         self._publish = publish
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Message | asyncio.Future[None]] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
         self._waiting = _Batch(state, (), ())
         self._saved = durable(state)
@@ -61,6 +62,12 @@ class Engine:
         """Put a message in the inbox; from any thread. After the loop has ended there is nobody to tell, and it is dropped."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+
+    async def settled(self) -> None:
+        """Wait until everything posted before is on disk, so that whoever handed it over may forget it; from the loop only."""
+        mark = self._loop.create_future()
+        self._loop.call_soon(self._inbox.put_nowait, mark)
+        await mark
 
     async def run(self) -> None:
         """Work until cancelled; then write down what is left. Raises what an update, a save or an effect raised unforeseen."""
@@ -80,6 +87,10 @@ class Engine:
     async def _think(self) -> None:
         while True:
             message = await self._inbox.get()
+            if isinstance(message, asyncio.Future):
+                self._waiting = replace(self._waiting, marks=(*self._waiting.marks, message))
+                self._work.set()
+                continue
             before = self.state
             self.state, effects = update(before, message)
             for effect in effects:
@@ -92,7 +103,7 @@ class Engine:
     def _queue(self, message: Message, effects: tuple[Effect, ...]) -> None:
         waiting = self._waiting
         story = waiting.story if isinstance(message, _MEASUREMENTS) else (*waiting.story, encode_message(message))[-STORY_LINES:]
-        self._waiting = _Batch(self.state, story, waiting.effects + effects)
+        self._waiting = _Batch(self.state, story, waiting.effects + effects, waiting.marks)
         if effects or story or durable(self.state) != self._saved:
             self._work.set()
 
@@ -122,6 +133,9 @@ class Engine:
             self._tell_disk(full=True)
             return False
         self._tell_disk(full=False)
+        for mark in batch.marks:
+            if not mark.done():
+                mark.set_result(None)
         return True
 
     def _perform_all(self, effects: tuple[Effect, ...]) -> None:
@@ -133,7 +147,8 @@ class Engine:
     def _put_back(self, batch: _Batch) -> None:
         """What could not be written waits in front of what came since."""
         later = self._waiting
-        self._waiting = _Batch(later.state, (*batch.story, *later.story)[-STORY_LINES:], batch.effects + later.effects)
+        story = (*batch.story, *later.story)[-STORY_LINES:]
+        self._waiting = _Batch(later.state, story, batch.effects + later.effects, batch.marks + later.marks)
         self._work.set()
 
     def _save(self, batch: _Batch) -> None:

@@ -294,3 +294,7 @@ def a_cash_out(stage: Stage = Stage.ASKED, *, id_: str = "c1", amount: int = 0, 
     return CashOut(
         id_, OTHER_ADDRESS, MicroUsd(amount), stage, quote or (a_quote() if quoted else None), "0x" + "99" * 65 if done else ""
     )
+
+
+async def at_once() -> None:
+    """What a market is told where nothing has to be written down first."""

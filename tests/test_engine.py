@@ -188,6 +188,19 @@ async def test_a_full_disk_is_told_once_and_nothing_is_lost_or_done_until_there_
         ]
 
 
+async def test_what_was_posted_is_settled_only_when_it_is_on_disk(quick: None) -> None:
+    async with at_work(a_state()) as house:
+        house.ledger.full = True
+        house.engine.post(m.OwnerTurnedSharing(False))
+        settled = asyncio.create_task(house.engine.settled())
+        await house.until(lambda: not house.engine.state.sharing.on)
+        await asyncio.sleep(0.1)
+        assert not settled.done() and house.ledger.states == []
+        house.ledger.full = False
+        await asyncio.wait_for(settled, 5)
+        assert not house.ledger.states[-1].sharing.on
+
+
 async def test_the_story_leaves_out_measurements() -> None:
     async with at_work(a_state(task=a_task())) as house:
         for message in (*MEASURED, ON):

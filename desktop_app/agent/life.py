@@ -106,6 +106,7 @@ class Life:
             check_blob,
             door.check_voucher(chain),
             self.state.gpu.tier or Tier.PRACTICE,
+            self._settled,
         )
         if self.state.gpu.chain_id is not None:
             market.follow(self.state.gpu.chain_id)
@@ -114,6 +115,10 @@ class Life:
         hands.money.set_result(money)
         self._loop(market.run())
         self._loop(money.follow())
+
+    async def _settled(self) -> None:
+        if self._engine is not None:
+            await self._engine.settled()
 
     def _endpoint(self) -> Endpoint:
         """Where the market is now: a practice network that started again may have moved."""

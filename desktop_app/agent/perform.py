@@ -129,8 +129,8 @@ class Hands:
                 await market.fetch(lease)
             case e.ResumeLease(lease):
                 await market.resume(lease)
-            case e.ReturnLease(lease, reason):
-                await market.return_lease(lease, reason)
+            case e.ReturnLease(lease, reason, fault):
+                await market.return_lease(lease, reason, fault=fault)
             case e.UploadCheckpoint(lease, checkpoint):
                 await market.upload_checkpoint(lease, checkpoint)
             case e.HandBack(lease, checkpoint, receipt):

@@ -15,6 +15,7 @@ from desktop_app.core.gpu import Tier
 from desktop_app.core.state import NoticeKind
 from desktop_app.core.task import Lease, Manifest
 from desktop_app.wire import market as wire
+from tests.builders import at_once
 
 DISK, PORT, PASSWORD, LEASE = sys.argv[1:]
 
@@ -30,7 +31,7 @@ async def main() -> None:
         return "not asked here"
 
     endpoint = Endpoint((f"nats://127.0.0.1:{PORT}",), "agent", PASSWORD)
-    market = Market(posted.append, Path(DISK) / "blobs", lambda: endpoint, judge, lambda path, blob: None, check, Tier.PRACTICE)
+    market = Market(posted.append, Path(DISK) / "blobs", lambda: endpoint, judge, lambda path, blob: None, check, Tier.PRACTICE, at_once)
     running = asyncio.get_running_loop().create_task(market.run())
     await market.fetch(lease)
     running.cancel()

@@ -15,6 +15,7 @@ from desktop_app.core.money import Units
 from desktop_app.core.receipts import Receipt, SignedReceipt, result_sha256
 from desktop_app.core.task import Blob, Checkpoint, Lease, Limits, Manifest, segment_units
 from desktop_app.wire import market as wire
+from tests.builders import at_once
 from tests.market_server import MarketServer
 
 JOB = "0x" + "ab" * 32
@@ -120,7 +121,7 @@ async def agent(house: House, name: str = "agent", refusal: str | None = None, v
 
     endpoint = house.server.endpoint("agent")
     blobs = house.folder / name
-    market = Market(posted.append, blobs, lambda: endpoint, house.judge, lambda path, blob: refusal, check, Tier.PRACTICE)
+    market = Market(posted.append, blobs, lambda: endpoint, house.judge, lambda path, blob: refusal, check, Tier.PRACTICE, at_once)
     running = asyncio.get_running_loop().create_task(market.run())
     made = Agent(market, blobs, posted)
     try:

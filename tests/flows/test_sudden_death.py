@@ -6,9 +6,10 @@ left in peace, receipts, vouchers and the chain must agree to the micro-dollar.
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop_app.adapters.chain import Chain
@@ -52,14 +53,14 @@ def test_nothing_is_orphaned_lost_or_paid_twice(house: House) -> None:
 def _one_death(house: House, dice: random.Random) -> list[str]:
     """Kill one part; its name, or nothing when it was not there to kill."""
     part = dice.choice(("agent", "tray", "worker", "worker", "market", "chain"))
-    found = {
+    looks: dict[str, Callable[[], list[psutil.Process]]] = {
         "agent": lambda: house.processes("desktop_app", "agent"),
         "tray": lambda: house.processes("desktop_app", "tray"),
         "worker": house.worker,
         "market": lambda: house.processes("nats-server"),
         "chain": lambda: house.processes("desktop_app", "practice-evm"),
-    }[part]()
-    if not house.kill(found):
+    }
+    if not house.kill(looks[part]()):
         return []
     if part in ("agent", "tray"):
         house.start(part)
@@ -86,6 +87,7 @@ def _books_agree(house: House, state: State) -> None:
     chain = Chain(load_practice(house.profile.practice / "network.json"))
     store = Store(house.profile.settings, house.profile.database)
     try:
+        store.open()
         receipts = [signed.receipt for signed in store.receipts()]
         gpu = state.gpu.chain_id
         assert gpu is not None

@@ -29,6 +29,7 @@ from desktop_app.wire import market as wire
 from desktop_app.wire.bundle import Refused, check_blob, parse_manifest
 from desktop_app.wire.logins import AGENT, login
 from desktop_app.wire.networks import Network, load_practice
+from tests.builders import at_once
 
 _M = TypeVar("_M")
 FORMATS = {"model": "safetensors", "predictions": "safetensors"}
@@ -141,7 +142,7 @@ async def agent_side(practice: Path, folder: Path) -> AsyncIterator[AgentSide]:
         outcome = await asyncio.to_thread(chain.check_voucher, voucher, verdict.signature)
         return None if outcome.good else outcome.reason
 
-    market = Market(posted.append, folder / "blobs", endpoint, judge, check_blob, check, Tier.PRACTICE)
+    market = Market(posted.append, folder / "blobs", endpoint, judge, check_blob, check, Tier.PRACTICE, at_once)
     running = asyncio.get_running_loop().create_task(market.run())
     try:
         yield AgentSide(folder, network, chain, keys, market, posted)

@@ -23,9 +23,16 @@ _CHECK_AGAIN_S = 2.0
 class Verdicts:
     """Follows the verdicts of the GPU it was told last."""
 
-    def __init__(self, post: Callable[[m.Message], None], check: Callable[[wire.VoucherVerdict], Awaitable[str | None]]) -> None:
+    def __init__(
+        self,
+        post: Callable[[m.Message], None],
+        check: Callable[[wire.VoucherVerdict], Awaitable[str | None]],
+        settled: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`settled` waits until what was posted is written down; only then may the market forget a verdict."""
         self._post = post
         self._check = check
+        self._settled = settled
         self._gpu_id: int | None = None
         self._changed = asyncio.Event()
 
@@ -60,6 +67,7 @@ class Verdicts:
                 try:
                     async with kept(session, delivery):
                         await self._weigh(gpu_id, wire.unpack(delivery.data, wire.Verdict))  # type: ignore[arg-type]
+                        await self._settled()
                 except AppError as error:
                     _log.info("a voucher waits to be checked: %s", error.title)
                     await session.again(delivery.token, _CHECK_AGAIN_S)

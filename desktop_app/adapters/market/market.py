@@ -46,6 +46,7 @@ class Market:
         check_blob: CheckBlob,
         check_voucher: CheckVoucher,
         tier: Tier,
+        settled: Callable[[], Awaitable[None]],
     ) -> None:
         """`judge` parses a posted task and says who signed it; `check_blob` and `check_voucher` give the reason for a no.
 
@@ -57,7 +58,7 @@ class Market:
         self._tier = tier
         self._bus = Bus(endpoint, self._serve, self._lose)
         self._offering = Offering(post, judge, self._keep)
-        self._verdicts = Verdicts(post, check_voucher)
+        self._verdicts = Verdicts(post, check_voucher, settled)
         self._holding: dict[str, asyncio.Task[None]] = {}
         self._registering: asyncio.Task[None] | None = None
         self._up: bool | None = None  # None: nothing was said yet
