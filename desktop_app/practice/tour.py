@@ -30,9 +30,9 @@ from desktop_app.wire.networks import load_practice
 from desktop_app.wire.profile import Profile
 
 TASKS_FIRST = 3
-START_S = 45.0
-TASK_S = 60.0
-CASH_OUT_S = 30.0
+START_S = 90.0
+TASK_S = 180.0
+CASH_OUT_S = 60.0
 TAKE_BACK_AT = 0.3  # of the fourth task
 
 
