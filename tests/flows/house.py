@@ -111,9 +111,10 @@ class House:
         for process in processes:
             try:
                 process.send_signal(signal.SIGKILL)
-                process.wait(5)
             except psutil.Error:
                 continue
+            while _is_ours(process, str(self.profile.root)):  # a frozen parent reaps nobody: a zombie is dead enough
+                time.sleep(0.01)
             return True
         return False
 
