@@ -10,6 +10,7 @@ import contextlib
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from desktop_app.practice.parts import Part, free_port, is_free
 from desktop_app.wire.profile import default
 
 LOOK_EVERY_S = 0.2
+PORT_PATIENCE_S = 3.0  # a part of the last run may take as long to let go
 HOST = "127.0.0.1"
 
 
@@ -70,7 +72,10 @@ def choose_ports(folder: Folder) -> Ports:
     """The ports of last time if they are free, else others; and then the old addresses are forgotten."""
     with contextlib.suppress(OSError, msgspec.DecodeError):
         before = msgspec.json.decode(folder.ports.read_bytes(), type=Ports)
-        if is_free(before.nats) and is_free(before.chain):
+        end = time.monotonic() + PORT_PATIENCE_S
+        while not (free := is_free(before.nats) and is_free(before.chain)) and time.monotonic() < end:
+            time.sleep(LOOK_EVERY_S)
+        if free:
             return before
     folder.network.unlink(missing_ok=True)
     chosen = Ports(free_port(), free_port())

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,7 @@ LONGEST_PAUSE_S = 10.0
 STEADY_S = 20.0
 END_PATIENCE_S = 3.0
 MOST_LOG = 5_000_000
+PORTS = range(20_000, 32_000)
 
 _log = logging.getLogger(__name__)
 
@@ -91,10 +93,13 @@ class Part:
 
 
 def free_port() -> int:
-    """A port on loopback that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port on loopback that nobody uses now, from below those that systems hand to outgoing connections.
+
+    One of theirs could be in somebody's passing use when the network starts again and wants its old place back.
+    """
+    while not is_free(port := PORTS.start + secrets.randbelow(len(PORTS))):
+        continue
+    return port
 
 
 def is_free(port: int) -> bool:

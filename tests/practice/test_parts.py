@@ -83,7 +83,8 @@ def test_an_end_in_the_middle_of_a_start_leaves_nothing(tmp_path: Path) -> None:
     assert not psutil.Process().children()
 
 
-def test_ports_are_kept_unless_taken(tmp_path: Path) -> None:
+def test_ports_are_kept_unless_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop_app.practice.main.PORT_PATIENCE_S", 0.3)
     folder = Folder(tmp_path)
     first = choose_ports(folder)
     folder.network.write_text("{}")

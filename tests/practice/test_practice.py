@@ -209,7 +209,10 @@ async def test_everything_goes_on_after_a_restart_on_the_same_ports(tmp_path: Pa
         async with agent_side(folder, tmp_path / "owner") as owner:
             await owner.register("practice-1")
             lease = await owner.lease()
+    before = (folder / "network.json").stat().st_mtime_ns
     with practice(folder) as network:
+        while (folder / "network.json").stat().st_mtime_ns == before:
+            await asyncio.sleep(0.05)
         async with agent_side(folder, tmp_path / "owner") as owner:
             owner.gpu_id = 1
             owner.market.follow(1)

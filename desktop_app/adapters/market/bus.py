@@ -42,7 +42,8 @@ async def together(*works: Coroutine[object, object, None]) -> None:
         await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would interrupt its tidying up
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
