@@ -106,7 +106,8 @@ class Work:
                 async with self._writing:
                     await self._posting.tend(session, await self._shelf.book(session), tier)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), TEND_S)
+                async with asyncio.timeout(TEND_S):
+                    await self._changed.wait()
 
     async def _hear(self, session: Session) -> None:
         async with Puller(session, wire.RECEIPTS, self._consumer) as puller:

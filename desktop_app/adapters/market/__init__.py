@@ -5,7 +5,8 @@ one connection with JetStream's streams, buckets and blobs in typed form, and `o
 Called by the composition roots.
 """
 
-from desktop_app.adapters.market.bus import Bus, Endpoint, together
+from desktop_app.adapters.market.bus import Bus, Endpoint
+from desktop_app.adapters.market.ending import together
 from desktop_app.adapters.market.house import durable, open_house
 from desktop_app.adapters.market.market import Market
 from desktop_app.adapters.market.pulling import PULL_WAIT_S, Puller, kept

@@ -8,12 +8,13 @@ the renter.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from nats.aio.client import Client
 
+from desktop_app.adapters.market.ending import end, heed_cancellation
 from desktop_app.adapters.market.session import BROKEN, Session
 from desktop_app.core.errors import AppError
 
@@ -35,18 +36,6 @@ class Endpoint:
 Serve = Callable[[Session], Awaitable[None]]
 
 
-async def together(*works: Coroutine[object, object, None]) -> None:
-    """Run all until the first one fails, then end the others and raise what it raised."""
-    tasks = [asyncio.get_running_loop().create_task(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            if not task.cancelling():  # a second time would interrupt its tidying up
-                task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 class Bus:
     """A session when there is one. `serve` runs for the life of each session, `lost` hears why one ended or none came up."""
 
@@ -61,6 +50,7 @@ class Bus:
         """Connect, serve, and connect again, until cancelled."""
         pause = _FIRST_PAUSE_S
         while True:
+            heed_cancellation()
             try:
                 await self._live()
                 pause = _FIRST_PAUSE_S
@@ -83,6 +73,7 @@ class Bus:
         """Do something that is safe to repeat, again and again through broken sessions until it is done."""
         pause = _FIRST_PAUSE_S
         while True:
+            heed_cancellation()
             session = await self.session()
             try:
                 return await work(session)
@@ -93,17 +84,16 @@ class Bus:
 
     async def _live(self) -> None:
         session = await self._connect()
-        serving = asyncio.ensure_future(self._serve(session))
-        closing = asyncio.ensure_future(session.closed.wait())
+        serving = asyncio.ensure_future(_served(self._serve, session))
+        closing = asyncio.ensure_future(_closed(session))
         try:
+            heed_cancellation()
             await self._show(session)
             await asyncio.wait((serving, closing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._show(None)
-            closing.cancel()
             served = serving.done()
-            serving.cancel()
-            await asyncio.gather(serving, closing, return_exceptions=True)
+            await end(serving, closing)
             session.closed.set()
             with contextlib.suppress(*BROKEN):
                 await session.client.close()
@@ -141,3 +131,11 @@ class Bus:
             error_cb=troubled,
         )
         return session
+
+
+async def _served(serve: Serve, session: Session) -> None:
+    await serve(session)
+
+
+async def _closed(session: Session) -> None:
+    await session.closed.wait()

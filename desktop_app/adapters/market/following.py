@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from desktop_app.adapters.market.ending import together
 from desktop_app.adapters.market.house import durable
 from desktop_app.adapters.market.pulling import PULL_WAIT_S, Puller, kept
 from desktop_app.adapters.market.session import Session
@@ -47,19 +48,15 @@ class Verdicts:
         while True:
             self._changed.clear()
             gpu_id = self._gpu_id
-            changed = asyncio.ensure_future(self._changed.wait())
-            hearing = asyncio.ensure_future(self._hear(session, gpu_id) if gpu_id is not None else asyncio.Event().wait())
-            try:
-                await asyncio.wait((changed, hearing), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                changed.cancel()
-                ended = hearing.done()
-                hearing.cancel()
-                await asyncio.gather(changed, hearing, return_exceptions=True)
-            if ended:
-                hearing.result()
+            await together(self._until_changed(), self._hear(session, gpu_id))
 
-    async def _hear(self, session: Session, gpu_id: int) -> None:
+    async def _until_changed(self) -> None:
+        await self._changed.wait()
+
+    async def _hear(self, session: Session, gpu_id: int | None) -> None:
+        if gpu_id is None:
+            await asyncio.Event().wait()
+            return
         name = f"gpu-{gpu_id}"
         await durable(session, wire.VERDICTS, name, f"verdicts.{gpu_id}.*", PULL_WAIT_S)
         async with Puller(session, wire.VERDICTS, name) as puller:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from desktop_app.adapters.market import blobs as store
 from desktop_app.adapters.market import leases
-from desktop_app.adapters.market.bus import Bus, Endpoint, together
+from desktop_app.adapters.market.bus import Bus, Endpoint
+from desktop_app.adapters.market.ending import end, heed_cancellation, together
 from desktop_app.adapters.market.following import Verdicts
 from desktop_app.adapters.market.offering import Judge, Offering
 from desktop_app.adapters.market.session import BROKEN, Session
@@ -68,8 +69,7 @@ class Market:
         try:
             await self._bus.run()
         finally:
-            for task in (*self._holding.values(), *((self._registering,) if self._registering else ())):
-                task.cancel()
+            await end(*self._holding.values(), *((self._registering,) if self._registering else ()))
 
     async def offer(self, gpu_id: int, tier: Tier, floor: Rate) -> None:
         """Ask for one task at `floor` or above; the offer ends with the lease, the connection, or `withdraw`."""
@@ -206,19 +206,21 @@ class Market:
     def _let_go(self, lease: Lease) -> None:
         task = self._holding.pop(lease.manifest.task_id, None)
         if task is not None:
-            task.cancel()
             self._offering.busy(False)
+            if task is not asyncio.current_task():
+                task.cancel()
 
     async def _hold(self, lease: Lease) -> None:
         reason: str | None = None
         while reason is None:
+            heed_cancellation()
             reason = await self._bus.call(lambda session: leases.holds(session, lease))
             if reason is None:
                 await self._bus.call(lambda session: session.keep(lease.token))
                 await asyncio.sleep(wire.HEARTBEAT_S)
-        self._holding.pop(lease.manifest.task_id, None)
-        self._offering.busy(False)
-        self._post(m.LeaseLost(lease.manifest.task_id, reason))
+        if self._holding.get(lease.manifest.task_id) is asyncio.current_task():  # else it was let go meanwhile, and is no loss
+            self._let_go(lease)
+            self._post(m.LeaseLost(lease.manifest.task_id, reason))
 
     async def _refuse(self, lease: Lease, reason: str) -> None:
         self._let_go(lease)

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from desktop_app.adapters.market import leases
+from desktop_app.adapters.market.ending import end, heed_cancellation
 from desktop_app.adapters.market.pulling import Puller
 from desktop_app.adapters.market.session import BROKEN, Delivery, Session
 from desktop_app.core import messages as m
@@ -78,12 +79,14 @@ class Offering:
                 elif told:
                     await session.forget(wire.OFFERS, str(self._gpu_id))
                     told = False
+                heed_cancellation()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), wire.OFFER_EVERY_S if told else None)
+                    async with asyncio.timeout(wire.OFFER_EVERY_S if told else None):
+                        await self._changed.wait()
         finally:
             self._offer = None
             if self._pulling is not None:
-                self._pulling.cancel()
+                await end(self._pulling)
 
     async def _pull(self, session: Session, offer: Offer, gpu_id: int) -> None:
         try:

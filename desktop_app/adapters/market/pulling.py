@@ -14,6 +14,7 @@ from types import TracebackType
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
+from desktop_app.adapters.market.ending import end, heed_cancellation
 from desktop_app.adapters.market.session import BROKEN, Delivery, Session, stream_position
 
 _ASK_LASTS_S = 25.0
@@ -62,6 +63,7 @@ class Puller:
     async def next(self) -> Delivery | None:
         """The next message, however long it takes; None once stopped. Raises what a broken session raises."""
         while self._subscription is not None:
+            heed_cancellation()
             if not self._asked:
                 ask = {"batch": 1, "expires": int(_ASK_LASTS_S * 1e9), "idle_heartbeat": int(_BEAT_S * 1e9)}
                 await self._session.client.publish(self._subject, json.dumps(ask).encode(), reply=self._inbox)
@@ -81,7 +83,8 @@ class Puller:
     async def rest(self, pause_s: float) -> None:
         """Ask for nothing for a while, so that others are asked first; ends early when stopped."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), pause_s)
+            async with asyncio.timeout(pause_s):
+                await self._stopped.wait()
 
     async def _arrival(self) -> Msg | None:
         closed = asyncio.ensure_future(self._session.closed.wait())
@@ -106,6 +109,7 @@ async def kept(session: Session, delivery: Delivery) -> AsyncIterator[None]:
     async def keep() -> None:
         with contextlib.suppress(*BROKEN):
             while True:
+                heed_cancellation()
                 await asyncio.sleep(_KEEP_S)
                 await session.keep(delivery.token)
 
@@ -113,8 +117,7 @@ async def kept(session: Session, delivery: Delivery) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        keeping.cancel()
-        await asyncio.gather(keeping, return_exceptions=True)
+        await end(keeping)
 
 
 def _status(message: Msg) -> str | None:

@@ -16,6 +16,8 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import Header
 
+from desktop_app.adapters.market.ending import end
+
 BROKEN = (nats.errors.Error, TimeoutError, OSError)
 """What a lost or restarting server looks like."""
 
@@ -118,9 +120,7 @@ class Session:
         try:
             await self.closed.wait()
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await end(*running)
 
     async def request(self, subject: str, data: bytes, timeout_s: float) -> bytes:
         """Ask, and wait for the answer."""
