@@ -5,6 +5,7 @@ chain takes them once. Called by `agent.perform` and `agent.main`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, cash_out_typed
@@ -14,8 +15,8 @@ from desktop_app.agent.wallet import Wallet
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import OPEN_STAGES, CashOut, Quote
 from desktop_app.core.errors import AppError
-from desktop_app.core.ledger import due, pending
-from desktop_app.core.state import JobAccount, State
+from desktop_app.core.ledger import due
+from desktop_app.core.state import JobAccount, Paid, State
 from desktop_app.wire.eip712 import TypedMessage
 from desktop_app.wire.market import Sent
 from desktop_app.wire.networks import Network
@@ -60,11 +61,11 @@ class Money:
             except AppError as error:
                 self._post(m.ChainLost(error.title))
             self._look.clear()
-            pause = FOLLOW_BUSY_S if _expects_money(self._state()) else FOLLOW_IDLE_S
-            try:
-                await asyncio.wait_for(self._look.wait(), pause)
-            except TimeoutError:
-                continue
+            waited = 0.0
+            while waited < (FOLLOW_BUSY_S if _expects_money(self._state()) else FOLLOW_IDLE_S) and not self._look.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._look.wait(), FOLLOW_BUSY_S)
+                waited += FOLLOW_BUSY_S
 
     async def quote(self, cash_out: CashOut, accounts: tuple[JobAccount, ...]) -> None:
         """Redeem what is earned, then ask what the transfer costs."""
@@ -151,4 +152,5 @@ class Money:
 def _expects_money(state: State) -> bool:
     if state.cash_out is not None and state.cash_out.stage in OPEN_STAGES:
         return True
-    return not state.wallet.chain_ok or bool(due(state)) or pending(state) > 0
+    delivered = any(line.paid is Paid.PENDING for line in state.history)
+    return not state.wallet.chain_ok or bool(due(state)) or delivered

@@ -118,7 +118,7 @@ def _tasks(guest: Guest, _chosen: argparse.Namespace) -> int:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in line.metrics)
         reason = f" ({phrases.plain(line.reason)})" if line.paid is Paid.REJECTED else ""
         print(
-            f"{line.task_id[:12]}  {phrases.kind(line.kind)}  {line.ended - line.started:.1f} s"
+            f"{line.task_id[:12]}  {phrases.kind(line.kind)}  {line.ended - line.started:.0f} s"
             f"  {phrases.exact(line.amount)}  {phrases.paid(line.paid)}{reason}  {figures}"
         )
     if not guest.state.history:
