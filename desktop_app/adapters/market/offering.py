@@ -59,7 +59,9 @@ class Offering:
             await self._puller.stop()
         pulling, self._pulling = self._pulling, None
         if pulling is not None:
-            await pulling
+            await asyncio.wait((pulling,))  # it may have been cancelled with its session, which must not cancel whoever asks
+            if not pulling.cancelled():
+                pulling.result()
 
     def busy(self, busy: bool) -> None:
         """The GPU is at work on a lease, or no longer."""
