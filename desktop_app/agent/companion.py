@@ -31,7 +31,8 @@ class Companion:
         self._keeper: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to keep it alive."""
+        """Begin to keep it alive; what an earlier run said of itself is forgotten at once."""
+        self._forget()
         self._keeper = asyncio.create_task(self._keep())
 
     async def network(self) -> Network:
@@ -70,9 +71,13 @@ class Companion:
             pause = FIRST_PAUSE_S if loop.time() - began > STEADY_S else min(pause * 2, LONGEST_PAUSE_S)
             await asyncio.sleep(pause)
 
+    def _forget(self) -> None:
+        """Where an earlier run listened; the next one may listen elsewhere."""
+        (self._folder / "network.json").unlink(missing_ok=True)
+
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        (self._folder / "network.json").unlink(missing_ok=True)  # an earlier run's; this one may listen elsewhere
+        self._forget()
         with self._log.open("wb") as output:
             return await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "desktop_app", "practice", "--attached", str(self._folder),
