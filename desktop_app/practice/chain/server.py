@@ -7,6 +7,7 @@ refused. Called by `serve`.
 
 import json
 import logging
+import os
 import socket
 import threading
 from http import HTTPStatus
@@ -33,7 +34,8 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
-    allow_reuse_address = False
+    # Else what clients have not yet closed of a killed chain keeps its port from the next one; on Windows it means theft.
+    allow_reuse_address = os.name == "posix"
 
     def __init__(self, methods: Methods, port: int) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
