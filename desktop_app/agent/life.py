@@ -22,6 +22,7 @@ from desktop_app.agent.money import Money
 from desktop_app.agent.perform import Hands
 from desktop_app.agent.senses import Senses
 from desktop_app.agent.wallet import Wallet
+from desktop_app.core.errors import AppError
 from desktop_app.core.gpu import Tier
 from desktop_app.core.messages import AgentStarted, Message
 from desktop_app.core.state import State
@@ -123,7 +124,11 @@ class Life:
     def _endpoint(self) -> Endpoint:
         """Where the market is now: a practice network that started again may have moved."""
         who = login(self._profile.practice, AGENT)
-        return Endpoint(load_practice(self._profile.practice / "network.json").nats_urls, who.user, who.password)
+        try:
+            network = load_practice(self._profile.practice / "network.json")
+        except AppError:
+            raise AppError("the practice network is starting", "Wait a moment.") from None
+        return Endpoint(network.nats_urls, who.user, who.password)
 
     def _loop(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
