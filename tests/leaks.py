@@ -3,6 +3,7 @@
 Used by the autouse fixture. A leak that is there for a reason is named here with the reason, nowhere else.
 """
 
+import contextlib
 import gc
 import os
 import sys
@@ -28,6 +29,8 @@ ALLOWED_FILES = {
     "anon_inode:[io_uring]": "opened once by a library and kept",
     "anon_inode:[eventfd]": "Qt's own drawing threads, which end half a minute after their last large picture",
 }
+
+_strangers: set[int] = set()
 
 
 class Leak(AssertionError):
@@ -73,13 +76,25 @@ def _belongs(process: psutil.Process, residents: AbstractSet[int]) -> bool:
 
 
 def _ours(marker: str) -> list[psutil.Process]:
-    """Our living descendants, and whoever inherited the marker from one of them."""
-    children = {child.pid for child in psutil.Process().children(recursive=True)}
-    return [
-        process
-        for process in psutil.process_iter()
-        if process.pid != os.getpid() and (process.pid in children or _inherited(process, marker)) and _alive(process)
-    ]
+    """Our living descendants, and whoever inherited the marker from one of them. Who was once found a stranger stays one."""
+    here = set(psutil.pids())
+    _strangers.intersection_update(here)
+    found = []
+    for pid in sorted(here - _strangers - {os.getpid()}):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            if _inherited(process, marker) or _descends(process):
+                found.append(process)
+            else:
+                _strangers.add(pid)
+    return [process for process in found if _alive(process)]
+
+
+def _descends(process: psutil.Process) -> bool:
+    try:
+        return os.getpid() in {one.pid for one in process.parents()}
+    except psutil.Error:
+        return False
 
 
 def _inherited(process: psutil.Process, marker: str) -> bool:
