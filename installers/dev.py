@@ -261,6 +261,11 @@ def finished(command: list[str]) -> int:
             raise
 
 
+PARALLEL = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Many tests mostly wait: for a block a second, for a worker to start. Three at a time fill two cores."""
+LONGEST_FIRST = ["tests/flows", "tests/practice", "tests"]
+
+
 def test() -> int:
     """Every check, one after the other, each with its time; the status is the first failure's."""
     coverage = ["--cov=desktop_app.core", "--cov-branch", "--cov-report=term-missing:skip-covered", "--cov-fail-under=100"]
@@ -268,7 +273,7 @@ def test() -> int:
         "style": [str(PYTHON), "-m", "ruff", "check", "."],
         "types": [str(PYTHON), "-m", "mypy"],
         "imports": [str(SCRIPTS / "lint-imports")],
-        "tests": [str(PYTHON), "-m", "pytest", "-q", *coverage],
+        "tests": [str(PYTHON), "-m", "pytest", "-q", *PARALLEL, *coverage, *LONGEST_FIRST],
     }
     results = {name: timed(name, command) for name, command in checks.items()}
     failed = [name for name, status in results.items() if status]

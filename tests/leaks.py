@@ -17,6 +17,7 @@ from pathlib import Path
 import psutil
 
 GRACE_S = 3.0
+_DESKTOP = ("Xvfb", "openbox", "trayer")
 
 ALLOWED_THREADS = {
     "asyncio_": "asyncio's executor threads end with their loop, a moment after the test",
@@ -148,3 +149,10 @@ def _files(_marker: str) -> list[str]:
 
 
 _LOOKS: dict[str, Callable[[str], list[str]]] = {"process": _processes, "thread": _threads, "file": _files}
+
+
+def family(process: psutil.Process | None = None) -> list[psutil.Process]:
+    """All living descendants of a process (this one's by default), without the desktop that the whole test run shares."""
+    everyone = (process or psutil.Process()).children(recursive=True)
+    desktop = {one.pid for one in everyone if one.name() in _DESKTOP}
+    return [one for one in everyone if one.pid not in desktop and one.ppid() not in desktop]

@@ -16,6 +16,7 @@ from desktop_app.core import messages as m
 from desktop_app.core.gpu import Device, DeviceKind, Tier
 from desktop_app.core.money import Rate, Units
 from desktop_app.core.task import Blob, Lease, Limits, Manifest
+from tests.leaks import family
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 DEVICE = Device(DeviceKind.PRACTICE, "cpu-0", "CPU", 4096, 65)
@@ -100,6 +101,6 @@ def fake(**changes: object) -> Tuning:
 def whole_family(agent: psutil.Process) -> list[psutil.Process]:
     """All of the fake worker's `children`, with bwrap's two and itself: thirteen, once every fork is through."""
     end = time.monotonic() + 20
-    while len(family := agent.children(recursive=True)) < 13 and time.monotonic() < end:
+    while len(found := family(agent)) < 13 and time.monotonic() < end:
         time.sleep(0.05)
-    return family
+    return found

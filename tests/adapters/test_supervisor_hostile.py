@@ -12,6 +12,7 @@ from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
 from desktop_app.core.state import Trigger
 from tests.adapters.supervisor_house import House, fake, house, whole_family
+from tests.leaks import family
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
@@ -42,7 +43,7 @@ def test_a_breach_ends_the_worker_with_the_reason(home: House, act: str, words: 
     failed = home.until(m.WorkerFailed, 15)
     assert words in failed.detail
     assert not failed.blameless
-    assert not psutil.Process().children(recursive=True)
+    assert not family()
     home.supervisor.start(home.lease("honest", task_id="task-2", steps=10), None)
     assert home.until(m.WorkerFinished).task_id == "task-2"
 

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-import psutil
 import pytest
 
 from desktop_app.adapters.chain import Chain
@@ -18,6 +17,7 @@ from desktop_app.agent import companion as companion_module
 from desktop_app.agent.companion import Companion
 from desktop_app.practice.main import Ports
 from desktop_app.wire.networks import practice, save
+from tests.leaks import family
 
 
 class Noted(Companion):
@@ -117,7 +117,7 @@ async def test_a_real_network_is_found_where_it_is_and_not_where_it_was(tmp_path
             assert str(taken) not in network.rpc_urls[0] + network.nats_urls[0]
             chain = Chain(network)
             assert await asyncio.to_thread(chain.client.block_number) > 0
-            parts = psutil.Process().children(recursive=True)
+            parts = family()
             assert len(parts) >= 5
             first = next(part for part in parts if "--attached" in part.cmdline())
             os.kill(first.pid, signal.SIGKILL)
@@ -126,4 +126,4 @@ async def test_a_real_network_is_found_where_it_is_and_not_where_it_was(tmp_path
                 assert await one.network() == network  # the same ports, since they were free again
             assert await asyncio.to_thread(chain.client.block_number) > 0
             chain.close()
-        assert not psutil.Process().children(recursive=True)
+        assert not family()
