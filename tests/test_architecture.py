@@ -275,7 +275,7 @@ def _tracked() -> list[Path]:
 
 
 def _package_sources() -> list[re.Pattern[str]]:
-    """The addresses this machine was told to fetch packages from, when they are not the usual ones."""
+    """The addresses this machine was told to fetch packages from."""
     told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)
     hosts = set(re.findall(r"https?://(?:[^@/\s']*@)?([^/\s':]+)", told.stdout))
     return [re.compile(re.escape(host)) for host in hosts]
