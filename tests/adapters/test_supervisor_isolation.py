@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -55,7 +56,7 @@ def test_every_wall_holds_for_an_ordinary_user(tmp_path: Path) -> None:
     source = Path(__file__).parents[2]
     # the interpreter and the packages may lie where only root can go: bind them to /mnt in a namespace of our own
     places = {python: "/mnt/python", Path(packages.split(":")[0]): "/mnt/packages", source: "/mnt/source"}
-    binds = " && ".join(f"mkdir {inside} && mount --bind {outside} {inside}" for outside, inside in places.items())
+    binds = " && ".join(f"mkdir {inside} && mount --bind {shlex.quote(str(outside))} {inside}" for outside, inside in places.items())
     program = Path("/mnt/python") / Path(sys.executable).resolve().relative_to(python)
     environment = f"env -i HOME={home} PATH=/usr/bin:/bin LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/source:/mnt/packages"
     environment += f" SUBLET_TEST_RUN={os.environ['SUBLET_TEST_RUN']}"
