@@ -123,6 +123,7 @@ def full_disk(home: House) -> None:
 def check_give_back(root: Path) -> None:
     with house(root) as home:
         home.begin(steps=1_000_000)
+        home.until(m.WorkerProgressed)  # before the first step there is nothing to save, and nothing to say
         full_disk(home)
         home.supervisor.give_back("task-1", Trigger.CLICK, 200)
         trouble = home.until(m.TroubleArose)
