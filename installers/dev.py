@@ -261,8 +261,8 @@ def finished(command: list[str]) -> int:
             raise
 
 
-PARALLEL = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-"""Many tests mostly wait: for a block a second, for a worker to start. Three at a time fill two cores."""
+PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+"""Many tests mostly wait: for a block a second, for a worker to start. Two at a time fill two cores; three starve the trainings in them."""
 LONGEST_FIRST = ["tests/flows", "tests/practice", "tests"]
 
 
