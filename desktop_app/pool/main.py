@@ -5,10 +5,8 @@ Its keys (relayer and attestor) are opened with a passphrase file, as everything
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
-import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -55,13 +53,8 @@ async def serve(network: Network, keys: Keys, endpoint: Callable[[], Endpoint]) 
     """Run the pool until SIGTERM or SIGINT."""
     chain = Chain(network)
     bus = Bus(endpoint, Office(chain, keys).serve, lambda detail: _log.info("%s", detail))
-    working = asyncio.ensure_future(bus.run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows has no signals in the loop
-            asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     try:
-        await working
-    except asyncio.CancelledError:
+        await bus.run_until_told()
         _log.info("the pool ends")
     finally:
         chain.close()

@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import shutil
-import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -189,13 +188,8 @@ async def work_until_told(network: Network, renter: Renter, endpoint: Callable[[
     chain = Chain(network)
     work = Work(network, renter, chain, run_check)
     bus = Bus(endpoint, work.serve, lambda detail: _log.info("%s", detail))
-    working = asyncio.ensure_future(bus.run())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        with contextlib.suppress(NotImplementedError):  # Windows has no signals in the loop
-            asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     try:
-        await working
-    except asyncio.CancelledError:
+        await bus.run_until_told()
         _log.info("the renter ends")
     finally:
         chain.close()

@@ -8,6 +8,7 @@ the renter.
 import asyncio
 import contextlib
 import logging
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -45,6 +46,15 @@ class Bus:
         self._lost = lost
         self._session: Session | None = None
         self._changed = asyncio.Condition()
+
+    async def run_until_told(self) -> None:
+        """`run`, as a process of its own does it: until SIGTERM or SIGINT."""
+        working = asyncio.ensure_future(self.run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):  # Windows has no signals in the loop
+                asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
 
     async def run(self) -> None:
         """Connect, serve, and connect again, until cancelled."""
