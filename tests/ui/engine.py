@@ -33,12 +33,18 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Gone as suddenly as a killed process: the socket's file stays."""
-        for one in (self._server, *self._guests):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
+        self._hang_up(self._server)
+        self._threads[0].join(5)  # it may hold a guest that it has not yet written down
+        for guest in self._guests:
+            self._hang_up(guest)
         for thread in self._threads:
             thread.join(5)
+
+    @staticmethod
+    def _hang_up(one: socket.socket) -> None:
+        with suppress(OSError):
+            one.shutdown(socket.SHUT_RDWR)
+        one.close()
 
     def send(self, frame: bytes) -> None:
         """A frame to every guest."""
@@ -69,9 +75,10 @@ class Engine:
                 guest, _ = self._server.accept()
             except OSError:
                 return
-            guest.sendall(self._hello)
-            if self._state is not None:
-                guest.sendall(link.encode_snapshot(self._state))
+            with suppress(OSError):  # a guest may go as soon as it has come
+                guest.sendall(self._hello)
+                if self._state is not None:
+                    guest.sendall(link.encode_snapshot(self._state))
             self._guests.append(guest)
             self._start(self._listen, guest)
 
