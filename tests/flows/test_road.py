@@ -2,12 +2,14 @@
 
 import re
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop_app.adapters.chain import Chain
@@ -131,3 +133,17 @@ def test_the_tour_adds_up() -> None:
     assert "Everything added up" in done.stdout
     assert done.stdout.count("agrees") == 4
     assert done.stderr == ""
+
+
+def test_a_tour_told_to_end_takes_everything_with_it() -> None:
+    with subprocess.Popen([sys.executable, "-m", "desktop_app", "tour"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as tour:
+        assert tour.stdout is not None
+        while b"device" not in tour.stdout.readline():
+            assert tour.poll() is None
+        family = psutil.Process(tour.pid).children(recursive=True)
+        assert len(family) > 3  # the agent, the practice network and its parts
+        tour.terminate()
+        tour.stdout.read()
+    _gone, alive = psutil.wait_procs(family, LONG_S)
+    assert alive == []
+    assert tour.returncode == 128 + signal.SIGTERM
