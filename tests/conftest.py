@@ -6,6 +6,7 @@ The real home, the real screen and the real keyring of whoever runs the tests ar
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,8 @@ def _move_house() -> None:
 
 
 _move_house()
+# a run in the background of a shell would hand its deafness to the interrupt key down to the processes that tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

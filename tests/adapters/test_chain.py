@@ -154,6 +154,21 @@ def test_a_voucher_is_checked_as_the_escrow_would(house: House, chain: Chain, re
     assert "paid already" in chain.check_voucher(*house.voucher(job, 59_999)).reason
 
 
+def test_a_voucher_redeemed_by_another_while_it_is_checked_is_good(
+    house: House, chain: Chain, relayer: Relayer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    voucher, signature = house.voucher(house.open_job(relayer, house.terms(units=100_000)), 60_000)
+    ask = chain.job
+
+    def ask_and_be_overtaken(job_id: str) -> object:
+        found = ask(job_id)
+        mined(relayer.redeem(voucher, signature))
+        return found
+
+    monkeypatch.setattr(chain, "job", ask_and_be_overtaken)
+    assert chain.check_voucher(voucher, signature).good
+
+
 def test_a_pinned_job_pays_its_gpu_alone(house: House, chain: Chain, relayer: Relayer) -> None:
     asked, proof = house.registration()
     mined(relayer.register(asked, proof))

@@ -156,14 +156,14 @@ class Chain:
         job = self.job(voucher.job)
         if job is None:
             return VoucherCheck(False, "there is no such job")
-        paid = self.units_paid(voucher.job, voucher.gpu)
-        if voucher.units < paid:
-            return VoucherCheck(False, f"it covers {voucher.units} units, and {paid} are paid already")
-        if voucher.units == paid:
-            reason = "" if self._signed(voucher, signature, job) else "neither the renter nor the attestor signed it"
+        refused = self._would_refuse(voucher, signature)
+        if refused is None:
+            return VoucherCheck(True, "", job.rate, job.fee_bps)
+        # asked after the refusal, because somebody may have redeemed it since the job was looked at
+        if self.units_paid(voucher.job, voucher.gpu) != voucher.units:
+            reason = refused.reason
         else:
-            refused = self._would_refuse(voucher, signature)
-            reason = refused.reason if refused else ""
+            reason = "" if self._signed(voucher, signature, job) else "neither the renter nor the attestor signed it"
         return VoucherCheck(not reason, reason, job.rate, job.fee_bps)
 
     def gpu_of_hardware(self, digest: str) -> int | None:
