@@ -19,6 +19,9 @@ USDC_VERSION: Final = "2"
 _DOMAIN_TYPE = (("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address"))
 _VOUCHER = (("job", "bytes32"), ("gpu", "uint256"), ("units", "uint64"), ("receiptsRoot", "bytes32"))
 _REGISTER = (("owner", "address"), ("hardware", "bytes32"), ("tier", "uint8"), ("operator", "address"), ("deadline", "uint256"))
+_SET_TIER = (("account", "uint256"), ("tier", "uint8"), ("deadline", "uint256"))
+_CHALLENGE = (("job", "bytes32"), ("gpu", "uint256"), ("units", "uint64"))
+_BATCH = (("count", "uint256"), ("vouchers", "bytes32"))
 _MANIFEST = (("job", "bytes32"), ("sha256", "bytes32"))
 _RECEIVE = (
     ("from", "address"), ("to", "address"), ("value", "uint256"),
@@ -40,11 +43,11 @@ class Terms:
 
     renter: str
     tier: int
-    gpu: int  # the one GPU that may be paid, or 0 for any of the tier
+    gpu: int  # the id of the one GPU that may be paid, or 0 for any of the tier
     rate: int  # micro-dollars per GPU-hour
     units: Units
     deadline: int  # unix seconds
-    window: int  # seconds
+    window: int  # seconds the renter has to object to a claim; 0: no claims. Only a pinned job may have any
     spec_hash: str  # 0x…, 32 bytes
     salt: str  # 0x…, 32 bytes
 
@@ -54,7 +57,7 @@ class Voucher:
     """A promise to pay one GPU for cumulative `units` of work on one job (`TaskEscrow.Voucher`)."""
 
     job: str  # 0x…, 32 bytes
-    gpu: int
+    gpu: int  # the GPU's account: its id, with the number of times it changed hands or tier from bit 40 on
     units: Units
     receipts_root: str  # 0x…, 32 bytes
 
@@ -86,6 +89,27 @@ def voucher(domain: Domain, promise: Voucher) -> TypedMessage:
     """What renter or attestor signs to have a GPU paid; `domain` is the escrow's."""
     message = {"job": promise.job, "gpu": promise.gpu, "units": int(promise.units), "receiptsRoot": promise.receipts_root}
     return _full("Sublet TaskEscrow", "1", domain, "Voucher", _VOUCHER, message)
+
+
+def claim(domain: Domain, work: Voucher) -> TypedMessage:
+    """What a GPU's holder or operator signs to claim work that nobody vouched for; `domain` is the escrow's."""
+    message = {"job": work.job, "gpu": work.gpu, "units": int(work.units), "receiptsRoot": work.receipts_root}
+    return _full("Sublet TaskEscrow", "1", domain, "Claim", _VOUCHER, message)
+
+
+def challenge(domain: Domain, job: str, gpu: int, units: Units) -> TypedMessage:
+    """What the renter signs to object to a claim; `domain` is the escrow's."""
+    return _full("Sublet TaskEscrow", "1", domain, "Challenge", _CHALLENGE, {"job": job, "gpu": gpu, "units": int(units)})
+
+
+def batch(domain: Domain, count: int, rows_hash: str) -> TypedMessage:
+    """What an attestor signs over `count` vouchers; `rows_hash` is the keccak of their encoding, four words a voucher."""
+    return _full("Sublet TaskEscrow", "1", domain, "Batch", _BATCH, {"count": count, "vouchers": rows_hash})
+
+
+def set_tier(domain: Domain, account: int, tier: int, deadline: int) -> TypedMessage:
+    """What an attestor signs to put a GPU into another tier; `domain` is the registry's, `account` the GPU's present one."""
+    return _full("Sublet GpuRegistry", "1", domain, "SetTier", _SET_TIER, {"account": account, "tier": tier, "deadline": deadline})
 
 
 def manifest(domain: Domain, job: str, sha256: str) -> TypedMessage:

@@ -49,7 +49,7 @@ fs.mkdirSync(out, { recursive: true });
 for (const name of names) {
   const contract = path.basename(name, ".sol");
   const { abi, evm, storageLayout } = result.contracts[`src/${name}`][contract];
-  if (evm.bytecode.object === "") continue; // an interface
+  if (evm.bytecode.object === "" || abi.length === 0) continue; // an interface, a part, or a library of functions for inside
   const found = { abi, bytecode: `0x${evm.bytecode.object}`, storageLayout: layout(storageLayout) };
   fs.writeFileSync(path.join(out, `${contract}.json`), JSON.stringify(found, null, 1) + "\n");
 }
