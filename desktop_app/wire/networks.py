@@ -53,11 +53,13 @@ class Network:
     chain_id: int
     rpc_urls: tuple[str, ...]
     usdc: str
+    policy: str
     registry: str
     escrow: str
     cash_out: str
-    attestor: str
-    treasury: str
+    timelock: str
+    governor: str
+    attestor: str  # the one that this market's pool signs with; the policy may trust others too
     nats_urls: tuple[str, ...]
     confirmations: int  # blocks, the one that holds the transaction included, after which nothing is undone
     usdc_name: str
@@ -109,11 +111,13 @@ class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     rpc_urls: _RpcUrls
     usdc: Address
+    policy: Address
     registry: Address
     escrow: Address
     cash_out: Address
+    timelock: Address
+    governor: Address
     attestor: Address
-    treasury: Address
     nats_urls: _NatsUrls
     first_block: _Count = 0
 
@@ -142,7 +146,7 @@ def load_practice(path: Path) -> Network:
 
 
 def practice(rpc_urls: tuple[str, ...], nats_urls: tuple[str, ...], **addresses: str) -> Network:
-    """A practice network that has just come up. `addresses`: usdc, registry, escrow, cash_out, attestor, treasury."""
+    """A practice network that has just come up. `addresses`: usdc, policy, registry, escrow, cash_out, timelock, governor, attestor."""
     constants = _toml(resource(f"networks/{PRACTICE}.toml"), _Constants)
     try:
         return _network(constants, msgspec.convert({"rpc_urls": rpc_urls, "nats_urls": nats_urls, **addresses}, _Places))

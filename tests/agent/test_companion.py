@@ -109,7 +109,7 @@ async def test_a_real_network_is_found_where_it_is_and_not_where_it_was(tmp_path
         squatter.bind(("127.0.0.1", 0))
         taken = int(squatter.getsockname()[1])
         (folder / "ports.json").write_bytes(msgspec.json.encode(Ports(taken, taken)))
-        nobody = dict.fromkeys(("usdc", "registry", "escrow", "cash_out", "attestor", "treasury"), "0x" + "12" * 20)
+        nobody = dict.fromkeys(("usdc", "policy", "registry", "escrow", "cash_out", "timelock", "governor", "attestor"), "0x" + "12" * 20)
         save(folder / "network.json", practice((f"http://127.0.0.1:{taken}",), (f"nats://127.0.0.1:{taken}",), **nobody))
         async with keeping(tmp_path) as one:
             async with asyncio.timeout(300):

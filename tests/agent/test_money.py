@@ -36,7 +36,7 @@ SIGNING = replace(ASKED, stage=Stage.SIGNING, quote=QUOTE)
 SIGNED = replace(SIGNING, stage=Stage.SIGNED, authorisation="0x" + "02" * 65)
 NETWORK = practice(
     ("http://127.0.0.1:1",), ("nats://127.0.0.1:1",),
-    **dict.fromkeys(("usdc", "registry", "escrow", "cash_out", "attestor", "treasury"), "0x" + "12" * 20),
+    **dict.fromkeys(("usdc", "policy", "registry", "escrow", "cash_out", "timelock", "governor", "attestor"), "0x" + "12" * 20),
 )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from desktop_app.core.gpu import Tier
 from desktop_app.wire import networks
 from desktop_app.wire.networks import Network
 
-NAMES = ("usdc", "registry", "escrow", "cash_out", "attestor", "treasury")
+NAMES = ("usdc", "policy", "registry", "escrow", "cash_out", "timelock", "governor", "attestor")
 ADDRESSES = {name: f"0x{number:040x}" for number, name in enumerate(NAMES, 1)}
 
 
