@@ -6,126 +6,25 @@ import logging
 import os
 import resource
 import socket
-import stat
 import struct
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from desktop_app.adapters.link import GUESTS_MOST, Link, make_private
+from desktop_app.adapters.link import GUESTS_MOST
 from desktop_app.core import messages as m
-from desktop_app.core.errors import AppError
-from desktop_app.core.messages import Message
-from desktop_app.core.money import Rate
 from desktop_app.core.schedule import Zone
 from desktop_app.core.state import State
 from desktop_app.wire import codec, link
+from tests.adapters.link_ends import SECRET, Agent, eventually, floor, frame, opened
 from tests.builders import NOON, a_record, a_state
-
-SECRET = "correct horse battery staple"
-
-
-class Agent:
-    """What stands behind the link: an inbox, a keyhole and the state."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.inbox: list[Message] = []
-        self.secrets: list[tuple[str, bytes]] = []
-        self.state: State = a_state()
-        self.link = Link(path, self.inbox.append, self.take_secret, lambda: self.state)
-        self.guests: list[Guest] = []
-
-    async def take_secret(self, purpose: str, secret: bytearray) -> str:
-        self.secrets.append((purpose, bytes(secret)))
-        await asyncio.sleep(0.01)
-        return "" if purpose == "unlock" else "wrong passphrase"
-
-    def show(self, state: State) -> None:
-        self.state = state
-        self.link.publish(state)
-
-    async def guest(self) -> "Guest":
-        reader, writer = await asyncio.open_unix_connection(str(self.path), limit=1 << 22)
-        self.guests.append(Guest(reader, writer))
-        return self.guests[-1]
-
-
-class Guest:
-    """The other end of one connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.frames = link.Frames()
-        self.waiting: list[link.Frame] = []
-
-    async def next(self) -> link.Frame | None:
-        """The next frame, or None when the agent hung up."""
-        while not self.waiting:
-            try:
-                data = await asyncio.wait_for(self.reader.read(1 << 16), 5)
-            except ConnectionError:
-                return None
-            if not data:
-                return None
-            self.waiting += self.frames.feed(data)
-        return self.waiting.pop(0)
-
-    async def until(self, met: Callable[[State], bool]) -> State:
-        while True:
-            frame = await self.next()
-            assert frame is not None, "the agent hung up"
-            if isinstance(frame, link.Snapshot) and met(frame.state):
-                return frame.state
-
-    async def hung_up(self) -> bool:
-        while await self.next() is not None:
-            pass
-        return True
-
-    def say(self, data: bytes) -> None:
-        self.writer.write(data)
-
-
-@contextlib.asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Agent]:
-    agent = Agent(folder / "run" / "agent.sock")
-    await agent.link.open()
-    try:
-        yield agent
-    finally:
-        await agent.link.close()
-        for guest in agent.guests:
-            guest.writer.close()
-            with contextlib.suppress(ConnectionError):
-                await guest.writer.wait_closed()
 
 
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[Agent]:
     async with opened(tmp_path) as agent:
         yield agent
-
-
-async def eventually(met: Callable[[], object]) -> None:
-    for _ in range(1_000):
-        if met():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not happen")
-
-
-def frame(body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + body
-
-
-def floor(state: State, amount: int) -> State:
-    return replace(state, settings=replace(state.settings, floor=Rate(amount)))
 
 
 async def test_a_guest_is_greeted_and_shown_the_state(agent: Agent) -> None:
@@ -297,69 +196,6 @@ async def test_a_guest_that_waits_for_a_secret_to_be_tried_still_sees_the_state(
     guest.say(link.encode_secret("unlock", SECRET))
     agent.show(floor(agent.state, 3))
     await guest.until(lambda state: state.settings.floor == 3)
-
-
-async def test_folder_and_socket_are_the_owners_alone(agent: Agent) -> None:
-    assert stat.S_IMODE(agent.path.parent.stat().st_mode) == 0o700
-    assert stat.S_IMODE(agent.path.stat().st_mode) == 0o600
-
-
-def test_a_folder_that_was_open_to_others_is_closed(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir(mode=0o777)
-    make_private(folder)
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-
-
-@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can make another user's folder")
-async def test_a_folder_of_another_user_is_refused(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    os.chown(folder, 12_345, 12_345)
-    with pytest.raises(AppError, match="someone else"):
-        await Agent(folder / "agent.sock").link.open()
-
-
-async def test_a_folder_that_is_a_link_to_elsewhere_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(AppError, match="someone else"):
-        await Agent(tmp_path / "run" / "agent.sock").link.open()
-
-
-async def test_a_place_that_cannot_be_used_is_an_error_in_words(tmp_path: Path) -> None:
-    (tmp_path / "run").write_text("a file")
-    with pytest.raises(AppError, match="cannot listen"):
-        await Agent(tmp_path / "run" / "agent.sock").link.open()
-    (tmp_path / "run").unlink()
-    (tmp_path / "run" / "agent.sock").mkdir(parents=True)
-    with pytest.raises(AppError, match="cannot listen"):
-        await Agent(tmp_path / "run" / "agent.sock").link.open()
-    with pytest.raises(AppError, match="cannot listen"):
-        await Agent(tmp_path / "run" / ("x" * 120)).link.open()
-
-
-async def test_the_socket_of_an_agent_that_died_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    with socket.socket(socket.AF_UNIX) as dead:
-        dead.bind(str(tmp_path / "run" / "agent.sock"))
-    async with opened(tmp_path) as agent:
-        assert await (await agent.guest()).next() == link.Hello(link.VERSION, os.getpid())
-    assert not agent.path.exists()
-
-
-@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can become another user")
-async def test_another_user_is_turned_away_even_if_the_folder_were_open(agent: Agent) -> None:
-    for place in (agent.path, *list(agent.path.parents)[:-1]):
-        if str(place).startswith("/tmp/"):
-            place.chmod(0o777)
-    program = (
-        "import os, socket, sys; os.setgid(12345); os.setuid(12345); s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
-        "s.settimeout(5); sys.exit(len(s.recv(100)))"
-    )
-    child = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", program, str(agent.path), stderr=subprocess.PIPE)
-    _, error = await child.communicate()
-    assert (child.returncode, error) == (0, b"")
 
 
 async def test_at_the_end_guests_see_the_last_state_and_then_the_end(tmp_path: Path) -> None:
