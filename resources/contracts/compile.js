@@ -1,4 +1,6 @@
-// Compiles src/*.sol to compiled/<Name>.json: {abi, bytecode, storageLayout}. For developers; the app reads only the result.
+// Compiles src/*.sol to compiled/<Name>.json: {abi, bytecode, runtime, immutables, storageLayout}. For developers; the app
+// reads only the result. `runtime` is the code that creation leaves on the chain, but for its immutables, which are zero
+// in it; `immutables` says where they are: [first byte, how many], in order.
 //   npm ci --ignore-scripts && node compile.js [--out FOLDER] [--modules FOLDER]
 // The test tests/contracts/test_compiled.py runs it and compares the result byte for byte with what is committed.
 "use strict";
@@ -27,7 +29,7 @@ const input = {
     optimizer: { enabled: true, runs: 200 },
     // no hash of the sources in the code, so that a changed comment does not change the bytecode
     metadata: { bytecodeHash: "none" },
-    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "storageLayout"] } },
+    outputSelection: { "*": { "*": ["abi", "evm.bytecode.object", "evm.deployedBytecode", "storageLayout"] } },
   },
 };
 
@@ -50,6 +52,17 @@ for (const name of names) {
   const contract = path.basename(name, ".sol");
   const { abi, evm, storageLayout } = result.contracts[`src/${name}`][contract];
   if (evm.bytecode.object === "" || abi.length === 0) continue; // an interface, a part, or a library of functions for inside
-  const found = { abi, bytecode: `0x${evm.bytecode.object}`, storageLayout: layout(storageLayout) };
+  const { object: runtime, immutableReferences } = evm.deployedBytecode;
+  const immutables = Object.values(immutableReferences)
+    .flat()
+    .map(({ start, length }) => [start, length])
+    .sort(([one], [other]) => one - other);
+  const found = {
+    abi,
+    bytecode: `0x${evm.bytecode.object}`,
+    runtime: `0x${runtime}`,
+    immutables,
+    storageLayout: layout(storageLayout),
+  };
   fs.writeFileSync(path.join(out, `${contract}.json`), JSON.stringify(found, null, 1) + "\n");
 }

@@ -31,8 +31,8 @@ contract TestUSDC is ERC20, ERC3009, IERC20Permit, Nonces, Pausable, Ownable {
     /// @notice The permit is not signed by the owner of the money.
     error PermitNotSigned(address owner);
 
-    /// @notice The deployer owns the token: it mints, pauses and keeps the blacklist.
-    constructor() ERC20("USD Coin", "USDC") EIP712("USD Coin", "2") Ownable(msg.sender) {}
+    /// @param owner_ mints, pauses and keeps the blacklist; named, because a factory may be the one that deploys
+    constructor(address owner_) ERC20("USD Coin", "USDC") EIP712("USD Coin", "2") Ownable(owner_) {}
 
     /// @notice Makes `amount` base units (millionths of a dollar) for `to`.
     function mint(address to, uint256 amount) external onlyOwner {
