@@ -1,7 +1,7 @@
 // Compiles src/*.sol to compiled/<Name>.json: {abi, bytecode, runtime, immutables, storageLayout}. For developers; the app
 // reads only the result. `runtime` is the code that creation leaves on the chain, but for its immutables, which are zero
 // in it; `immutables` says where they are: [first byte, how many], in order.
-//   npm ci --ignore-scripts && node compile.js [--out FOLDER] [--modules FOLDER]
+//   npm install --no-save --ignore-scripts && node compile.js [--out FOLDER] [--modules FOLDER]
 // The test tests/contracts/test_compiled.py runs it and compares the result byte for byte with what is committed.
 "use strict";
 const fs = require("node:fs");

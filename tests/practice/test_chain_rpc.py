@@ -14,7 +14,7 @@ from desktop_app.practice.chain.deploy import Addresses, addresses_of, deploy
 from desktop_app.practice.chain.ledger import Ledger
 from desktop_app.practice.chain.methods import Methods, RpcError
 from desktop_app.practice.chain.store import Store
-from tests.contracts.market import compiled
+from tests.contracts.refusals import compiled
 from tests.practice.chain_rig import CHAIN_ID, MONEY, POOR, RICH, ChainProcess, chain, signed
 
 
