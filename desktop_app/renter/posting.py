@@ -33,7 +33,6 @@ OUTSTANDING = 2  # of each tier, on the queue or in somebody's hands
 TASKS_PER_JOB = 3
 JOB_S = 24 * 3600
 AUTHORISATION_S = 3600
-WINDOW_S = 3600
 _ANSWER_S = 70.0  # opening a job waits for a block
 
 _log = logging.getLogger(__name__)
@@ -100,7 +99,7 @@ class Posting:
             rate=price.rate,
             units=Units(sum(orders.units(order, tier) for order in picked)),
             deadline=now + JOB_S,
-            window=WINDOW_S,
+            window=0,  # claims are for jobs pinned to one GPU
             spec_hash="0x" + hashlib.sha256(repr(picked).encode()).hexdigest(),
             salt="0x" + secrets.token_hex(32),
         )
