@@ -64,6 +64,7 @@ class InProcess:
         state = PyEVMBackend.generate_genesis_state(num_accounts=ACCOUNTS)
         self._tester = EthereumTester(PyEVMBackend(genesis, state))
         self.web3 = Web3(EthereumTesterProvider(self._tester), middleware=[(AttributeDictMiddleware, "attrdict")])
+        self.web3.eth.default_account = self.web3.eth.accounts[0]  # or each call looks for one, for longer than it takes itself
 
     def why(self, transaction: TxParams) -> bytes | None:
         try:
