@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypedDict, Unpack
 
 from desktop_app.core.cashout import CashOut, Quote, Stage
-from desktop_app.core.gpu import Device, DeviceKind, Reading, Tier
+from desktop_app.core.gpu import Device, DeviceKind, Named, Reading, Tier
+from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.schedule import Zone
@@ -118,10 +119,11 @@ def a_gpu(
     tier: Tier | None = Tier.LARGE,
     chain_id: int | None = CHAIN_ID,
     lost: bool = False,
+    named: Named | None = None,
 ) -> Gpu:
     """A registered device with a reading."""
     device = device or a_device()
-    return Gpu(device, reading or a_reading(), tier, chain_id, registered="" if chain_id is None else device.uuid, lost=lost)
+    return Gpu(device, reading or a_reading(), tier, chain_id, registered="" if chain_id is None else device.uuid, lost=lost, named=named)
 
 
 def a_readiness(
@@ -271,9 +273,12 @@ def a_record(
     )  # fmt: skip
 
 
-def an_account(job_id: str = JOB, *, rate: int = 3_600_000, fee_bps: int = 10, vouched: int = 0, redeemed: int = 0) -> JobAccount:
+def an_account(
+    job_id: str = JOB, *, rate: int = 3_600_000, fee_bps: int = 10, vouched: int = 0, redeemed: int = 0, keeping: Keeping | None = None
+) -> JobAccount:
     """A job that pays one micro-dollar a unit."""
-    return JobAccount(job_id, Rate(rate), fee_bps, Units(vouched), Units(redeemed), "0x" + "12" * 32, "0x" + "34" * 65)
+    kept = keeping or Keeping()
+    return JobAccount(job_id, Rate(rate), fee_bps, Units(vouched), Units(redeemed), "0x" + "12" * 32, "0x" + "34" * 65, keeping=kept)
 
 
 def a_payout(transaction: str = "0xt1", *, job_id: str = JOB, amount: int = 999, block: int = 5, time: int | None = None) -> Payout:
@@ -287,12 +292,14 @@ def a_quote(*, amount: int = 5_000_000, fee: int = 20_000, valid_before: int | N
     return Quote(MicroUsd(amount), MicroUsd(fee), "0x" + "5a" * 32, end)
 
 
-def a_cash_out(stage: Stage = Stage.ASKED, *, id_: str = "c1", amount: int = 0, quote: Quote | None = None) -> CashOut:
+def a_cash_out(
+    stage: Stage = Stage.ASKED, *, id_: str = "c1", amount: int = 0, quote: Quote | None = None, own: bool = False
+) -> CashOut:
     """A cash-out of everything; from QUOTED on it carries its quote, from SIGNED on its signature."""
     quoted = stage not in (Stage.ASKED,)
     done = stage in (Stage.SIGNED, Stage.SENT, Stage.CONFIRMED, Stage.FAILED)
     return CashOut(
-        id_, OTHER_ADDRESS, MicroUsd(amount), stage, quote or (a_quote() if quoted else None), "0x" + "99" * 65 if done else ""
+        id_, OTHER_ADDRESS, MicroUsd(amount), stage, quote or (a_quote() if quoted else None), "0x" + "99" * 65 if done else "", own=own
     )
 
 

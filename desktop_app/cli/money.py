@@ -73,7 +73,7 @@ def cash_out(guest: Guest, chosen: argparse.Namespace) -> int:
     if not agreed or (guest.state.wallet.needs_passphrase and not _taken(guest, "spend", _secret("Passphrase: "))):
         return _cancel(guest, name, "Nothing was sent.")
     guest.post(messages.OwnerConfirmedCashOut(name))
-    held = _wait_cash_out(guest, name, lambda one: one.stage not in OPEN_STAGES or bool(one.reason))
+    held = _wait_cash_out(guest, name, lambda one: one.stage not in OPEN_STAGES or (one.stage is Stage.QUOTED and bool(one.reason)))
     if held is not None and held.stage is Stage.QUOTED:
         return _cancel(guest, name, f"Nothing was sent: {phrases.plain(held.reason)}")
     return _end_cash_out(guest, name, held)
@@ -81,7 +81,7 @@ def cash_out(guest: Guest, chosen: argparse.Namespace) -> int:
 
 def _show_quote(to: str, quote: Quote) -> None:
     print(f"Leaves the wallet: {phrases.exact(quote.amount)}")
-    print(f"Fee: {phrases.exact(quote.fee)} ({phrases.share(quote.fee, quote.amount)})")
+    print(f"Fee: {phrases.exact(quote.fee)} ({phrases.share(quote.fee, quote.amount)}){phrases.gas(quote)}")
     print(f"Arrives: {phrases.exact(arrives(quote))} at {phrases.grouped(to)}", flush=True)
 
 

@@ -1,8 +1,9 @@
 """A cash-out's life: asked, quoted, confirmed, signed, sent, confirmed on chain or failed.
 
 The signed bytes are kept before they are sent, so that after a crash the same bytes go out again and never a second
-payment. `FAILED` is said only when a final block is past `valid_before` and the authorisation is unused. Moved by update;
-read by the wallet page and the command line.
+payment. The market's relayer carries them, or, when that does not, the owner's own wallet, if it has ether for the gas; the
+bytes are good for either, and the chain takes them once. `FAILED` is said only when a final block is past `valid_before` and
+the authorisation is unused. Moved by update; read by the wallet page and the command line.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Quote:
     fee: MicroUsd
     salt: str  # 0x…, 32 bytes
     valid_before: int
+    gas: int = 0  # wei that the wallet pays beside it, when it carries the cash-out itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class CashOut:
     transaction: str = ""
     confirmations: int = 0
     reason: str = ""
+    own: bool = False  # this wallet carries it, because the market's relayer does not
 
 
 def arrives(quote: Quote) -> MicroUsd:

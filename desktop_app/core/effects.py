@@ -122,8 +122,19 @@ class ForgetTask:
 
 
 @dataclass(frozen=True, slots=True)
+class RedeemVouchers:
+    """Have what `accounts` are owed paid out: by the market's relayer, or by this wallet (`own`). The chain pays it once."""
+
+    accounts: tuple[JobAccount, ...]
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class QuoteCashOut:
-    """Redeem what `accounts` are owed, say the new balance (`ChainSaid`), then ask the relayer what the cash-out costs."""
+    """Redeem what `accounts` are owed, say the new balance (`ChainSaid`), then ask what the cash-out costs.
+
+    The market's relayer is asked, or, if the cash-out is to be carried by this wallet (`own`), the chain.
+    """
 
     cash_out: CashOut
     accounts: tuple[JobAccount, ...]
@@ -136,7 +147,7 @@ class SignCashOut:
 
 @dataclass(frozen=True, slots=True)
 class SendCashOut:
-    """Send the kept bytes (again); the chain takes them once."""
+    """Send the kept bytes (again), by the carrier that the cash-out names; the chain takes them once."""
 
     cash_out: CashOut
 
@@ -154,5 +165,5 @@ class Quit:
 Effect = (
     GiveBack | TestSandbox | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
     | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
-    | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
+    | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
 )

@@ -27,6 +27,7 @@ class Tier(StrEnum):
 
 TIER_NUMBERS: dict[Tier, int] = {tier: number for number, tier in enumerate(Tier)}
 
+_ID_BITS = 40
 _FLOORS = ((40_000, Tier.DATACENTRE), (22_000, Tier.LARGE), (11_000, Tier.MEDIUM), (5_500, Tier.SMALL))
 
 
@@ -47,6 +48,14 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What the registry says of this machine's GPU: the account its work is paid to now, and what its co-owners hold together."""
+
+    account: int
+    co_bps: int = 0  # basis points
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What the device said at one moment. None: it does not say."""
 
@@ -62,3 +71,8 @@ def tier_of(device: Device) -> Tier | None:
     if device.kind is DeviceKind.PRACTICE:
         return Tier.PRACTICE
     return next((tier for floor, tier in _FLOORS if device.memory_mb >= floor), None)
+
+
+def number_of(account: int) -> int:
+    """The GPU that an account of the registry belongs to: its token's id. Above it the account counts sales and changes of tier."""
+    return account & ((1 << _ID_BITS) - 1)

@@ -215,6 +215,7 @@ class VoucherArrived:
     root: str
     signature: str
     task_ids: tuple[str, ...]
+    gpu: int = 0  # the account it pays; 0: the one this machine is registered under
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +288,47 @@ class ChainLost:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainNamedGpu:
+    """The account that this machine's GPU is paid on now, and the co-owners' basis points."""
+
+    account: int
+    co_bps: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSaidJob:
+    """Until when (unix seconds) the vouchers of an open job count for certain."""
+
+    job_id: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChainClosedJob:
+    """The job was closed before its voucher was redeemed: the rest of it is worth nothing."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemFailed:
+    """What these jobs owe was not redeemed: by the market's relayer, or by this wallet (`own`)."""
+
+    job_ids: tuple[str, ...]
+    own: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierFailed:
+    """The market's relayer, or this wallet (`own`), did not quote or carry the cash-out, through no fault of the cash-out's."""
+
+    id: str
+    own: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CashOutQuoted:
     id: str
     quote: Quote
@@ -333,7 +375,7 @@ Message = (
     | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
     | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack
-    | ChainPaid | ChainSaid | ChainLost
+    | ChainPaid | ChainSaid | ChainLost | ChainNamedGpu | ChainSaidJob | ChainClosedJob | RedeemFailed | CarrierFailed
     | CashOutQuoted | CashOutRefused | CashOutSigned | CashOutSent | CashOutConfirmed | CashOutFailed
 )
 

@@ -8,7 +8,7 @@ every message.
 from dataclasses import dataclass
 from datetime import timedelta
 
-from desktop_app.core.gpu import DeviceKind
+from desktop_app.core.gpu import DeviceKind, number_of
 from desktop_app.core.money import Rate
 from desktop_app.core.pricing import cost_per_hour, covers
 from desktop_app.core.schedule import Cell, cell_at, next_change
@@ -153,6 +153,9 @@ def _market_not_ready(state: State) -> No | None:
         return No(Why(Reason.MARKET_OFFLINE, detail=state.market.trouble))
     if not registered(state):
         return No(Why(Reason.REGISTERING))
+    named, account = state.gpu.named, state.gpu.chain_id
+    if named is not None and named.account != account:
+        return No(Why(Reason.GPU_SOLD, detail=str(number_of(named.account))))
     return None
 
 

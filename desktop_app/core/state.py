@@ -1,7 +1,6 @@
 """The whole truth, as one frozen tree.
 
-Only `update` makes a new one; the engine saves and publishes it; every screen draws it. Times are aware UTC; what is not
-known is None. The tree holds no secret.
+Only `update` makes a new one; the engine saves and publishes it; screens draw it. Times are UTC; the unknown is None; no secrets.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 
 from desktop_app.core.cashout import CashOut
-from desktop_app.core.gpu import Device, Reading, Tier
+from desktop_app.core.gpu import Device, Named, Reading, Tier
+from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
@@ -37,6 +37,7 @@ class Reason(StrEnum):
     FINISHING = "finishing"
     COOLING_DOWN = "cooling_down"
     WRONG_NETWORK = "wrong_network"  # a practice device on a live network
+    GPU_SOLD = "gpu_sold"
 
     SHARING_OFF = "sharing_off"
     SNOOZED = "snoozed"
@@ -114,15 +115,16 @@ class Presence:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The device that is rented, its newest reading, and its number on chain."""
+    """The device that is rented, its newest reading, and what the registry knows of it."""
 
     device: Device | None = None
     reading: Reading = field(default_factory=Reading)
     tier: Tier | None = None
-    chain_id: int | None = None  # token id in GpuRegistry; None until registered
+    chain_id: int | None = None  # its account in GpuRegistry when it was registered from here; None until then
     registered: str = ""  # the uuid of the device that chain_id was given to
     asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
+    named: Named | None = None  # what the registry said last
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class JobAccount:
     root: str = ""
     signature: str = ""
     tasks: tuple[str, ...] = ()  # the tasks that vouchers named, newest first
+    keeping: Keeping = Keeping()
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +236,7 @@ class Trigger(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
-OWNER_DEADLINE_MS = 200
-SCHEDULE_DEADLINE_MS = 5_000
+OWNER_DEADLINE_MS, SCHEDULE_DEADLINE_MS = 200, 5_000
 
 
 @dataclass(frozen=True, slots=True)

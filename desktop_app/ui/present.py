@@ -65,6 +65,7 @@ _LOOKS: dict[Reason, Look] = {
     Reason.MARKET_OFFLINE: Look.PROBLEM,
     Reason.GPU_LOST: Look.PROBLEM,
     Reason.WRONG_NETWORK: Look.PROBLEM,
+    Reason.GPU_SOLD: Look.PROBLEM,
 }
 """Every other reason is a pause that ends by itself."""
 

@@ -186,7 +186,7 @@ def cash(state: State | None, seen: str = "") -> CashView:
 def _quote(one: CashOut, quote: Quote, needs_passphrase: bool) -> CashView:
     fee = phrases.exact(quote.fee)
     if quote.amount > 0:
-        fee = say("cash.quote.fee.value", fee=fee, share=phrases.share(quote.fee, quote.amount))
+        fee = say("cash.quote.fee.value", fee=fee, share=phrases.share(quote.fee, quote.amount)) + phrases.gas(quote)
     rows = (
         Figure(say("cash.quote.leaves"), phrases.exact(quote.amount)),
         Figure(say("cash.quote.fee"), fee),

@@ -102,7 +102,10 @@ def durable(state: State) -> State:
     return State(
         settings=state.settings,
         sharing=replace(state.sharing, quitting=False, quit_by=None),
-        gpu=Gpu(reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id, registered=state.gpu.registered),
+        gpu=Gpu(
+            reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id,
+            registered=state.gpu.registered, named=state.gpu.named,
+        ),
         cooldown=state.cooldown,
         task=None if state.task is None else replace(state.task, progress=None),
         outbox=state.outbox,

@@ -12,7 +12,7 @@ from functools import cache, lru_cache
 from itertools import pairwise
 from typing import cast
 
-from desktop_app.core.cashout import CashOut, Stage, arrives
+from desktop_app.core.cashout import CashOut, Quote, Stage, arrives
 from desktop_app.core.money import DOLLAR, MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone, local, local_date, next_change
 from desktop_app.core.state import GiveBackRecord, Notice, Paid, Reason, State, Trigger
@@ -114,7 +114,13 @@ def cash_out(of: CashOut) -> str:
     """Where a cash-out stands, as one sentence."""
     if of.stage is Stage.CONFIRMED and of.quote is not None:
         return say("cash.done", amount=exact(arrives(of.quote)), to=short(of.to))
-    return say(f"stage.{of.stage}", reason=plain(of.reason).rstrip("."))
+    key = "stage.signed.waiting" if of.stage is Stage.SIGNED and of.reason else f"stage.{of.stage}"
+    return say(key, reason=plain(of.reason).rstrip("."))
+
+
+def gas(quote: Quote) -> str:
+    """What the wallet pays beside the fee when it carries a cash-out itself: ", and about 0.0001 ETH …"; else nothing."""
+    return say("cash.gas", ether=ether(quote.gas)) if quote.gas else ""
 
 
 # --- money
@@ -140,6 +146,15 @@ def aligned(amount: int) -> str:
     """An amount with all six decimals, for columns."""
     whole, micro = divmod(abs(amount), DOLLAR)
     return f"{'-' if amount < 0 else ''}${whole:,}.{micro:06d}"
+
+
+def ether(wei: int) -> str:
+    """An amount of ether, rounded up to two figures that matter, so that it is enough: "0.0001 ETH"."""
+    if wei <= 0:
+        return say("ether", value="0")
+    grain = 10 ** max(0, len(str(wei)) - 2)
+    value = Decimal(-(-wei // grain) * grain) / 10**18
+    return say("ether", value=f"{value:f}".rstrip("0").rstrip(".") if value != int(value) else f"{int(value):,}")
 
 
 def rate(of: Rate) -> str:

@@ -103,7 +103,8 @@ class CashOutLife(RuleBasedStateMachine):
         match effect:
             case e.QuoteCashOut(cash_out):
                 self.hear(m.ChainSaid(MicroUsd(self.balance), 1))
-                self.hear(m.CashOutQuoted(cash_out.id, self.quote(cash_out)) if well else m.CashOutRefused(cash_out.id, "not now"))
+                failed = m.CarrierFailed(cash_out.id, False, "no answer") if not cash_out.own else m.CashOutRefused(cash_out.id, "not now")
+                self.hear(m.CashOutQuoted(cash_out.id, self.quote(cash_out)) if well else failed)
             case e.SignCashOut(cash_out):
                 if not well:
                     self.hear(m.CashOutRefused(cash_out.id, "wrong passphrase"))
@@ -118,7 +119,7 @@ class CashOutLife(RuleBasedStateMachine):
                     self.pay(bytes_)
                     self.hear(m.CashOutSent(cash_out.id, f"0xtx-{cash_out.authorisation}"))
                 elif not self.look(cash_out):
-                    self.asked.append(effect)
+                    self.hear(m.CarrierFailed(cash_out.id, cash_out.own, "not now"))
             case e.WatchCashOut(cash_out):
                 if not self.look(cash_out):
                     self.asked.append(effect)

@@ -15,6 +15,7 @@ from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.schedule import local_date
 from desktop_app.core.settings import is_address, is_zero
 from desktop_app.core.state import JobAccount, NoticeKind, Paid, Payout, State, TaskRecord
+from desktop_app.core.update import keeping
 from desktop_app.core.update.owner import notice
 
 PAYOUTS_KEPT = 20
@@ -24,11 +25,11 @@ TASKS_KEPT = 50  # per account
 IDS_KEPT = 50
 
 Word = (
-    m.VoucherArrived | m.RenterRejectedResult | m.ChainPaid | m.ChainSaid | m.ChainLost
-    | m.OwnerAskedCashOut | m.OwnerConfirmedCashOut | m.OwnerCancelledCashOut
+    m.VoucherArrived | m.RenterRejectedResult | m.ChainPaid | m.ChainSaid | m.ChainLost | keeping.Word
+    | m.OwnerAskedCashOut | m.OwnerConfirmedCashOut | m.OwnerCancelledCashOut | m.CarrierFailed
     | m.CashOutQuoted | m.CashOutRefused | m.CashOutSigned | m.CashOutSent | m.CashOutConfirmed | m.CashOutFailed
 )
-_CashOutWord = (
+_AboutCashOut = (
     m.OwnerConfirmedCashOut | m.OwnerCancelledCashOut
     | m.CashOutQuoted | m.CashOutRefused | m.CashOutSigned | m.CashOutSent | m.CashOutConfirmed | m.CashOutFailed
 )
@@ -51,11 +52,16 @@ def hear(state: State, message: Word) -> Step:
             return replace(state, wallet=replace(state.wallet, chain_ok=False)), ()
         case m.OwnerAskedCashOut():
             return _asked(state, message)
+        case m.ChainNamedGpu() | m.ChainSaidJob() | m.ChainClosedJob() | m.RedeemFailed():
+            return keeping.hear(state, message)
         case _:
             cash_out = state.cash_out
             if cash_out is None or cash_out.id != message.id:
                 return state, ()
-            cash_out, effects = _about_cash_out(state, cash_out, message)
+            if isinstance(message, m.CarrierFailed):
+                cash_out, effects = _carrier_failed(state, cash_out, message)
+            else:
+                cash_out, effects = _about_cash_out(state, cash_out, message)
             return replace(state, cash_out=cash_out), effects
 
 
@@ -82,7 +88,8 @@ def _vouched(state: State, voucher: m.VoucherArrived) -> State:
     tasks = tuple(dict.fromkeys((*voucher.task_ids, *known.tasks)))[:TASKS_KEPT]
     account = replace(known, rate=voucher.rate, fee_bps=voucher.fee_bps, tasks=tasks)
     if voucher.units > account.vouched:
-        account = replace(account, vouched=voucher.units, root=voucher.root, signature=voucher.signature)
+        kept = replace(account.keeping, gpu=voucher.gpu)
+        account = replace(account, vouched=voucher.units, root=voucher.root, signature=voucher.signature, keeping=kept)
     settled = account.redeemed >= voucher.units
     paid = Paid.PAID if settled else Paid.EARNED
     transaction = next((one.transaction for one in state.wallet.payouts if one.job_id == voucher.job_id), "") if settled else ""
@@ -191,7 +198,19 @@ def _unfit(state: State, cash_out: CashOut) -> str | None:
     return None
 
 
-def _about_cash_out(state: State, cash_out: CashOut, message: _CashOutWord) -> tuple[CashOut, tuple[Effect, ...]]:
+def _carrier_failed(state: State, cash_out: CashOut, failed: m.CarrierFailed) -> tuple[CashOut, tuple[Effect, ...]]:
+    """The other carrier tries: the wallet where the relayer did not, and once it is signed the relayer again, until its time is over."""
+    if cash_out.own is not failed.own:
+        return cash_out, ()
+    other = replace(cash_out, own=not cash_out.own, reason=failed.reason)
+    if cash_out.stage is Stage.ASKED:
+        if failed.own:
+            return replace(cash_out, stage=Stage.REFUSED, reason=failed.reason), ()
+        return other, (QuoteCashOut(other, due(state)),)
+    return (other, (SendCashOut(other),)) if cash_out.stage is Stage.SIGNED else (cash_out, ())
+
+
+def _about_cash_out(state: State, cash_out: CashOut, message: _AboutCashOut) -> tuple[CashOut, tuple[Effect, ...]]:
     stage = cash_out.stage
     match message:
         case m.CashOutQuoted(_, quote) if stage is Stage.ASKED:
@@ -226,4 +245,4 @@ def _quoted(state: State, cash_out: CashOut, quote: Quote) -> CashOut:
     reason = refusal(quote, cash_out.amount, state.wallet.balance or 0)
     if reason is not None:
         return replace(cash_out, quote=quote, stage=Stage.REFUSED, reason=reason)
-    return replace(cash_out, quote=quote, stage=Stage.QUOTED)
+    return replace(cash_out, quote=quote, stage=Stage.QUOTED, reason="")

@@ -7,6 +7,7 @@ signed when the wallet opens. Once signed, a receipt stays in the outbox until t
 from dataclasses import replace
 
 from desktop_app.core.effects import DeliverResult, Effect, ForgetTask, HandBack, ReturnLease, SignReceipt
+from desktop_app.core.ledger import own_part
 from desktop_app.core.money import net
 from desktop_app.core.receipts import Receipt, SignedReceipt, result_sha256
 from desktop_app.core.state import Cooldown, Paid, State, TaskRecord
@@ -116,7 +117,7 @@ def _record(state: State, task: Task, done: Receipt) -> TaskRecord:
         last_step=done.last_step,
         units=done.units,
         rate=task.lease.rate,
-        amount=net(done.units, task.lease.rate, state.market.fee_bps),
+        amount=own_part(state, net(done.units, task.lease.rate, state.market.fee_bps)),
         paid=Paid.PENDING if done.final else Paid.HANDED_BACK,
         metrics=task.metrics,
     )

@@ -54,7 +54,7 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
 def _start(state: State) -> tuple[State, tuple[Effect, ...]]:
     state = replace(
         state,
-        gpu=Gpu(chain_id=state.gpu.chain_id, registered=state.gpu.registered),
+        gpu=Gpu(chain_id=state.gpu.chain_id, registered=state.gpu.registered, named=state.gpu.named),
         presence=Presence(),
         readiness=Readiness(),
         market=Market(),
@@ -94,7 +94,7 @@ def _gpu(state: State, message: _GpuWord) -> State:
 def _market(state: State, message: _MarketWord) -> State:
     match message:
         case m.MarketConnected(fee_bps):
-            gpu = replace(state.gpu, asked=None)
+            gpu = state.gpu if state.market.connected else replace(state.gpu, asked=None)
             return replace(state, gpu=gpu, market=replace(state.market, connected=True, fee_bps=fee_bps, trouble=""))
         case m.MarketLost(detail):
             # The offer dies with the connection; a running task goes on, its lease is kept as long as the market waits.
@@ -104,4 +104,5 @@ def _market(state: State, message: _MarketWord) -> State:
         case _:
             if state.gpu.device is None or state.gpu.device.uuid != message.uuid:
                 return state
-            return replace(state, gpu=replace(state.gpu, chain_id=message.chain_id, registered=message.uuid))
+            named = state.gpu.named if state.gpu.chain_id == message.chain_id else None
+            return replace(state, gpu=replace(state.gpu, chain_id=message.chain_id, registered=message.uuid, named=named))

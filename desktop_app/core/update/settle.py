@@ -27,11 +27,13 @@ from desktop_app.core.state import (
     Why,
 )
 from desktop_app.core.task import Phase
+from desktop_app.core.update.keeping import settle_vouchers
 from desktop_app.core.update.owner import PATIENCE_AT_QUIT
 from desktop_app.core.update.segment import hand_back
 from desktop_app.core.update.work import lengthened
 
 REGISTER_AGAIN = timedelta(seconds=30)
+ASK_AFTER_SALE = timedelta(minutes=10)  # a GPU in another tier, or in the owner's other wallet, may be registered anew
 REST_MOST_S = 60.0  # a longer rest is left over from a clock that has since gone back
 TEST_AGAIN = timedelta(seconds=60)  # a probe can die by accident, and an owner can mend what was missing
 _OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT)
@@ -45,7 +47,7 @@ Step = tuple[State, tuple[Effect, ...]]
 def settle(state: State) -> Step:
     """Bring the world in line with the verdict."""
     effects: tuple[Effect, ...] = ()
-    for settle_one in (_take_back, _give_up, _start, _leave):
+    for settle_one in (_take_back, _give_up, _start, _leave, settle_vouchers):
         state, more = settle_one(state)
         effects += more
     verdict = decide(state)
@@ -115,8 +117,10 @@ def _test(state: State, verdict: Verdict) -> Step:
 
 def _register(state: State, verdict: Verdict) -> Step:
     gpu = state.gpu
-    asked_lately = gpu.asked is not None and gpu.asked <= state.now < gpu.asked + REGISTER_AGAIN
-    wanted = isinstance(verdict, No) and verdict.why.reason is Reason.REGISTERING and state.task is None
+    reason = verdict.why.reason if isinstance(verdict, No) else None
+    pause = ASK_AFTER_SALE if reason is Reason.GPU_SOLD else REGISTER_AGAIN
+    asked_lately = gpu.asked is not None and gpu.asked <= state.now < gpu.asked + pause
+    wanted = reason in (Reason.REGISTERING, Reason.GPU_SOLD) and state.task is None
     if not wanted or asked_lately or gpu.device is None or gpu.tier is None:
         return state, ()
     state = replace(state, gpu=replace(gpu, asked=state.now))

@@ -193,3 +193,40 @@ def test_after_a_restart_the_same_bytes_are_sent_again_and_nothing_is_signed() -
         one, effects = started(stage)
         assert one.stage is stage and effects == ()
     assert hear(settled(a_state()), m.AgentStarted(NOON, Zone()))[1] == ()
+
+
+# --- who carries it
+
+NO_POOL = m.CarrierFailed("c1", False, "The market's relayer does not answer.")
+NO_ETHER = m.CarrierFailed("c1", True, "With about 0.0001 ETH in your wallet Sublet can send it itself.")
+
+
+def test_where_the_relayer_does_not_quote_the_wallet_does() -> None:
+    owing = an_account(vouched=5)
+    state, effects = hear(settled(a_state(accounts=(owing,))), ASK, NO_POOL)
+    own = CashOut("c1", OTHER_ADDRESS, MicroUsd(0), own=True, reason=NO_POOL.reason)
+    assert (cash_out(state), effects) == (own, (e.QuoteCashOut(own, (owing,)),))
+    quoted = hear(state, QUOTED)[0]
+    assert (cash_out(quoted).stage, cash_out(quoted).own, cash_out(quoted).reason) == (Stage.QUOTED, True, "")
+    signed, effects = hear(quoted, CONFIRM, SIGNED)
+    assert [effect.cash_out.own for effect in effects if isinstance(effect, e.SendCashOut)] == [True]
+
+
+def test_without_relayer_and_ether_the_owner_hears_what_is_missing() -> None:
+    state, effects = hear(settled(a_state()), ASK, NO_POOL, NO_ETHER)
+    assert (cash_out(state).stage, cash_out(state).reason, effects) == (Stage.REFUSED, NO_ETHER.reason, ())
+
+
+def test_what_is_signed_is_tried_by_one_carrier_after_the_other() -> None:
+    state, effects = hear(in_stage(Stage.SIGNED), NO_POOL)
+    assert [(one.cash_out.own, one.cash_out.authorisation) for one in effects if isinstance(one, e.SendCashOut)] == [(True, SIGNATURE)]
+    assert hear(state, NO_POOL) == (state, ())
+    state, effects = hear(state, NO_ETHER)
+    assert [one.cash_out.own for one in effects if isinstance(one, e.SendCashOut)] == [False]
+    assert (cash_out(state).stage, cash_out(state).reason) == (Stage.SIGNED, NO_ETHER.reason)
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage not in (Stage.ASKED, Stage.SIGNED)])
+def test_a_carriers_failure_changes_nothing_where_nothing_is_carried(stage: Stage) -> None:
+    state = in_stage(stage)
+    assert hear(state, NO_POOL) == (state, ())

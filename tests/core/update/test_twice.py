@@ -9,6 +9,8 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import Stage
+from desktop_app.core.gpu import Named
+from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.schedule import Zone
 from desktop_app.core.state import Level, Market, NoticeKind, Presence, Readiness, Sharing, State
@@ -94,6 +96,14 @@ MESSAGES: tuple[m.Message, ...] = (
     m.ChainPaid(a_payout(), Units(1_000)),
     m.ChainSaid(MicroUsd(9), 12),
     m.ChainLost("no answer"),
+    m.ChainNamedGpu(7, 3_000),
+    m.ChainNamedGpu(7 + (1 << 40), 0),
+    m.ChainSaidJob(JOB, int(LATER.timestamp())),
+    m.ChainClosedJob(JOB),
+    m.RedeemFailed((JOB,), False, "no answer"),
+    m.RedeemFailed((JOB,), True, "no ether"),
+    m.CarrierFailed("c1", False, "no answer"),
+    m.CarrierFailed("c1", True, "no ether"),
     m.CashOutQuoted("c1", a_quote()),
     m.CashOutRefused("c1", "too small"),
     m.CashOutSigned("c1", "0x99"),
@@ -114,11 +124,16 @@ _BEFORE: tuple[State, ...] = (
     a_state(history=(a_record(),), accounts=(an_account(vouched=1_000),), wallet=a_wallet(ready=False)),
     *(a_state(task=a_task(phase, checkpoint=a_checkpoint())) for phase in HELD),
     a_state(task=a_task(Phase.READY), readiness=Readiness()),
+    a_state(accounts=(an_account(vouched=1_000, keeping=Keeping(until=int(LATER.timestamp()))),)),
+    a_state(gpu=a_gpu(named=Named(7 + (1 << 40)))),
+    a_state(cash_out=a_cash_out(own=True), cash_outs_asked=("c1",)),
+    a_state(cash_out=a_cash_out(Stage.SIGNED, own=True), cash_outs_asked=("c1",)),
     *(a_state(cash_out=a_cash_out(stage), cash_outs_asked=("c1",)) for stage in Stage),
 )
 STATES = tuple(update(state, m.ClockTicked(state.now, state.zone))[0] for state in _BEFORE)
-SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt)
-"""Leaving, returning what nobody wants, and asking for a signature that is already given (the second one is dropped)."""
+SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt, e.RedeemVouchers)
+"""Leaving, returning what nobody wants, asking for a signature that is already given (the second one is dropped), and redeeming
+what the chain pays once."""
 OWED_AT_START = (
     *SAFE_AGAIN, e.ResumeLease, e.FetchBundle, e.HandBack, e.DeliverResult, e.QuoteCashOut, e.SendCashOut, e.WatchCashOut,
 )  # fmt: skip
