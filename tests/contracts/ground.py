@@ -100,7 +100,7 @@ class AnvilGround:
             self._ask("anvil_setBalance", Account.from_key(number.to_bytes(32, "big")).address, hex(10**24))
 
     def why(self, transaction: TxParams) -> bytes | None:
-        plain = {name: hex(value) if isinstance(value, int) else value for name, value in transaction.items()}
+        plain = {name: hex(value) if isinstance(value, int) else value for name, value in transaction.items() if value != b""}
         answer = self._line.make_request(RPCEndpoint("eth_call"), [plain, "latest"])
         if "error" not in answer:
             return None
