@@ -144,9 +144,9 @@ class Market:
         change = self.usdc.functions.blacklist if frozen else self.usdc.functions.unBlacklist
         self.send(DEPLOYER, change(who.address))
 
-    def authorize(self, sender: Person, receiver: str, value: int, nonce: bytes, before: int | None = None) -> bytes:
-        """EIP-3009, good from the start to `before` (usually for an hour)."""
-        form = eip712.Authorization(sender.address, receiver, value, 0, before or self.now + 3600, _hex(nonce))
+    def authorize(self, sender: Person, receiver: str, value: int, nonce: bytes, before: int | None = None, after: int = 0) -> bytes:
+        """EIP-3009, good after `after` (usually at once) and before `before` (usually for an hour)."""
+        form = eip712.Authorization(sender.address, receiver, value, after, before or self.now + 3600, _hex(nonce))
         return sender.sign(eip712.receive_with_authorization(self.domain(self.usdc), form))
 
     def domain(self, contract: Contract) -> eip712.Domain:
