@@ -49,9 +49,9 @@ def test_the_list_holds_nothing_that_no_contract_says() -> None:
 def test_money_and_times_are_shown_as_people_write_them() -> None:
     fields = [("uint256", "fee"), ("uint256", "amount")]
     assert explain(data_of("FeeNotBelowAmount", fields, [1_500_000, 2])).reason == "the fee of $1.500000 would eat the whole $0.000002"
-    late = data_of("TooEarlyToClose", [("uint256", "after_")], [1_800_000_000])
+    late = data_of("TooEarly", [("uint256", "due")], [1_800_000_000])
     assert "2027-01-15 08:00:00 UTC" in explain(late).reason
-    assert "end of time" in explain(data_of("TooEarlyToClose", [("uint256", "after_")], [2**256 - 1])).reason
+    assert "end of time" in explain(data_of("TooEarly", [("uint256", "due")], [2**256 - 1])).reason
 
 
 @given(st.binary(max_size=300))

@@ -4,13 +4,20 @@ The same hashes are computed by the contracts; the tests hold the two to each ot
 web3 is not imported. Called by the roots, and by the rest of this folder.
 """
 
+from collections.abc import Sequence
+from typing import Final
+
+from desktop_app.core import money
 from desktop_app.core.cashout import Quote
 from desktop_app.core.errors import AppError
+from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.wire import eip712
-from desktop_app.wire.eip712 import Authorization, Domain, Terms, TypedMessage
+from desktop_app.wire.eip712 import Authorization, Domain, Terms, TypedMessage, Voucher
 from desktop_app.wire.networks import Network
 
-_WORD = 32
+ID_BITS: Final = 40
+"""An account is the GPU's id in the lowest 40 bits, and its era above them."""
+_WORD: Final = 32
 
 
 def recover_message(data: bytes, signature: str) -> str | None:
@@ -70,10 +77,50 @@ def job_id(network: Network, terms: Terms) -> str:
 
 def funding_typed(network: Network, terms: Terms, valid_before: int) -> TypedMessage:
     """What the renter signs to open and fund the job of these terms without gas."""
-    from desktop_app.core.money import escrow
-
-    amount = escrow(terms.units, terms.rate)
+    amount = money.escrow(terms.units, terms.rate)
     return _authorized(network, Authorization(terms.renter, network.escrow, amount, 0, valid_before, job_id(network, terms)))
+
+
+def top_up_nonce(network: Network, job: str, units: int, salt: str) -> str:
+    """The nonce that binds an authorisation to one topping up of one job: keccak256(abi.encode(chainid, escrow, job, units, salt))."""
+    return _hash(network.chain_id, network.escrow, job, int(units), salt)
+
+
+def top_up_typed(network: Network, renter: str, job: str, units: Units, amount: MicroUsd, salt: str, valid_before: int) -> TypedMessage:
+    """What the renter signs to add `units` to a job without gas; `amount` is what they cost (`top_up_amount`)."""
+    nonce = top_up_nonce(network, job, units, salt)
+    return _authorized(network, Authorization(renter, network.escrow, int(amount), 0, valid_before, nonce))
+
+
+def top_up_amount(before: Units, more: Units, rate: Rate) -> MicroUsd:
+    """What `more` units cost on a job that has `before`: the difference of two rounded sums."""
+    return MicroUsd(money.escrow(before + more, rate) - money.escrow(before, rate))
+
+
+def batch_hash(vouchers: Sequence[Voucher]) -> str:
+    """What an attestor signs of a batch's rows: the keccak of their plain encoding, four words a voucher."""
+    words = [word for one in vouchers for word in (one.job, one.gpu, int(one.units), one.receipts_root)]
+    return _hash(*words)
+
+
+def batch_typed(network: Network, vouchers: Sequence[Voucher]) -> TypedMessage:
+    """What an attestor signs to have many vouchers paid at once."""
+    return eip712.batch(escrow_domain(network), len(vouchers), batch_hash(vouchers))
+
+
+def account_of(gpu_id: int, era: int) -> int:
+    """The account of a GPU's era; work is paid to accounts, see `GpuRegistry.sol`."""
+    return gpu_id | era << ID_BITS
+
+
+def gpu_of_account(account: int) -> int:
+    """The GPU that an account is, or was, of."""
+    return account & (1 << ID_BITS) - 1
+
+
+def era_of_account(account: int) -> int:
+    """How often the GPU had changed hands or tier."""
+    return account >> ID_BITS
 
 
 def cash_out_nonce(to: str, quote: Quote) -> str:

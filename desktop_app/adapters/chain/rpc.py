@@ -1,67 +1,138 @@
 """The wire to the chain: JSON-RPC over HTTP to several nodes, one after another when one does not answer.
 
-The only module of this folder that imports web3 when it is itself imported, so it is imported late, by `client.py`, in a
-thread. Answers are limited in time and size, because a node is a stranger.
+Imports its HTTP library when it is itself imported, so it is imported late, by `client.py`, in a thread. Answers are limited
+in time and size, because a node is a stranger. https://www.jsonrpc.org/specification
 """
 
 import json
+import threading
 import time
-from typing import Final, cast
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeAlias, Union
 
 import requests
-from web3 import Web3
-from web3.exceptions import ContractLogicError, TransactionNotFound, Web3Exception, Web3RPCError
-from web3.providers.base import JSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse
+
+Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
 
 MOST_BYTES: Final = 16 << 20
+REST_S: Final = 20.0
+"""Seconds for which a node that did not answer is asked after all others, and not at all when all are asked at once."""
 _CHUNK: Final = 1 << 16
 _LOOPBACK: Final = ("http://127.0.0.1", "http://[::1]", "http://localhost")
-
-__all__ = ["ContractLogicError", "Nodes", "TransactionNotFound", "Unreachable", "Web3", "Web3Exception", "Web3RPCError", "connect"]
+_BUSY: Final = 429
 
 
 class Unreachable(Exception):
     """No node answered."""
 
 
-class Nodes(JSONBaseProvider):
-    """A web3 provider over several URLs: stays with one that answers, and moves on from one that does not."""
+class WrongChain(Exception):
+    """A node is one of another chain."""
 
-    # a contract's revert must not make this machine fetch addresses of its choosing (EIP-3668)
-    global_ccip_read_enabled = False
 
-    def __init__(self, urls: tuple[str, ...], timeout_s: float) -> None:
-        super().__init__()
-        self._urls = urls
+class RpcError(Exception):
+    """A node's no: JSON-RPC's code and message, and the data of a contract's revert (0x-hex), if there is any."""
+
+    def __init__(self, code: int, message: str, data: str) -> None:
+        super().__init__(message)
+        self.code, self.data = code, data
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one node answered when all were asked; `error` when it said no to one of the questions."""
+
+    url: str
+    results: tuple[Json, ...] = ()
+    error: RpcError | None = None
+
+
+Request: TypeAlias = tuple[str, Sequence[Json]]
+"""Method and parameters."""
+
+
+class Nodes:
+    """Several URLs of one chain: stays with one that answers, and moves on from one that does not.
+
+    Every question may raise WrongChain: a node is asked for its chain's id before anything else.
+    """
+
+    def __init__(self, urls: Sequence[str], chain_id: int, timeout_s: float) -> None:
+        self.urls = tuple(urls)
+        self._chain_id = chain_id
+        self._proven: set[str] = set()
         self._timeout_s = timeout_s
         self._favourite = 0
+        self._tired: dict[str, float] = {}  # when a silent node may be asked again
+        self._lock = threading.Lock()
         # a proxy from the environment would carry what is meant for this machine to another
         self._local = requests.Session()
         self._local.trust_env = False
         self._remote = requests.Session()
 
-    def make_request(self, method: RPCEndpoint, params: object) -> RPCResponse:
-        """One request. Raises Unreachable when no node gives a JSON-RPC answer."""
-        body = self.encode_rpc_request(method, params)
+    def ask(self, method: str, params: Sequence[Json]) -> Json:
+        """One answer. Raises Unreachable when no node gives a JSON-RPC answer, RpcError when one says no."""
         trouble = ""
-        for turn in range(len(self._urls)):
-            place = (self._favourite + turn) % len(self._urls)
+        order = [self.urls[(self._favourite + turn) % len(self.urls)] for turn in range(len(self.urls))]
+        for url in sorted(order, key=self._is_tired):
             try:
-                answer = self._post(self._urls[place], body)
-            except (requests.RequestException, OSError, ValueError) as error:
-                trouble = type(error).__name__
+                result = self._one(url, method, params)
+            except Unreachable as error:
+                trouble = str(error)
                 continue
-            self._favourite = place
-            return answer
+            finally:
+                self._prefer(url)
+            return result
         raise Unreachable(trouble)
+
+    def ask_all(self, *requests: Request) -> list[Said]:
+        """What every node says that answers at all; Unreachable when none does."""
+        rested = [url for url in self.urls if not self._is_tired(url)]
+        asked = rested if 2 * len(rested) > len(self.urls) else list(self.urls)  # a few alone must not pass for all
+        with ThreadPoolExecutor(len(asked)) as pool:
+            found = [one for one in pool.map(lambda url: self._said(url, requests), asked) if one is not None]
+        if not found:
+            raise Unreachable("none of them answers")
+        return found
+
+    def distrust(self, url: str) -> None:
+        """Ask this node after all others for a while."""
+        with self._lock:
+            self._tired[url] = time.monotonic() + REST_S
 
     def close(self) -> None:
         """Close all connections."""
         self._local.close()
         self._remote.close()
 
-    def _post(self, url: str, body: bytes) -> RPCResponse:
+    def _said(self, url: str, requests: Sequence[Request]) -> Said | None:
+        try:
+            return Said(url, tuple(self._one(url, method, params) for method, params in requests))
+        except RpcError as error:
+            return Said(url, error=error)
+        except Unreachable:
+            return None
+
+    def _one(self, url: str, method: str, params: Sequence[Json]) -> Json:
+        if url not in self._proven:
+            seen = self._answer(url, "eth_chainId", ())
+            if seen != hex(self._chain_id):
+                number = int(seen, 16) if isinstance(seen, str) and seen.startswith("0x") else seen
+                raise WrongChain(f"its chain id is {number}, not {self._chain_id}, at {url}")
+            self._proven.add(url)
+        return self._answer(url, method, params)
+
+    def _answer(self, url: str, method: str, params: Sequence[Json]) -> Json:
+        body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": list(params)}).encode()
+        try:
+            return self._post(url, body)
+        except (requests.RequestException, OSError, ValueError) as error:
+            self.distrust(url)
+            raise Unreachable(type(error).__name__) from error
+
+    def _post(self, url: str, body: bytes) -> Json:
         session = self._local if url.startswith(_LOOPBACK) else self._remote
         deadline = time.monotonic() + self._timeout_s
         headers = {"Content-Type": "application/json"}
@@ -71,13 +142,36 @@ class Nodes(JSONBaseProvider):
                 read += chunk
                 if len(read) > MOST_BYTES or time.monotonic() > deadline:
                     raise ValueError("the answer is too long or too slow")
-        answer = json.loads(read)
-        if not isinstance(answer, dict) or not ("result" in answer or isinstance(answer.get("error"), dict)):
+        if response.status_code == _BUSY:
+            raise ValueError("the node is too busy")
+        answer: Json = json.loads(read)
+        if not isinstance(answer, dict):
             raise ValueError("that is no JSON-RPC answer")
-        return cast(RPCResponse, answer)  # checked just above, as far as web3 needs it
+        error = answer.get("error")
+        if isinstance(error, dict):
+            raise _no(error)
+        if "result" not in answer:
+            raise ValueError("that is no JSON-RPC answer")
+        return answer["result"]
+
+    def _is_tired(self, url: str) -> bool:
+        return self._tired.get(url, 0.0) > time.monotonic()
+
+    def _prefer(self, url: str) -> None:
+        if not self._is_tired(url):
+            self._favourite = self.urls.index(url)
 
 
-def connect(urls: tuple[str, ...], timeout_s: float) -> tuple[Web3, Nodes]:
-    """web3 over these nodes."""
-    nodes = Nodes(urls, timeout_s)
-    return Web3(nodes), nodes
+def _no(error: "dict[str, Json]") -> RpcError:
+    code, message = error.get("code"), error.get("message")
+    return RpcError(code if isinstance(code, int) else 0, str(message)[:500], _revert_data(error.get("data")))
+
+
+def _revert_data(data: Json) -> str:
+    """Nodes put it in different places: a text of hex, words and then hex, or an object that holds one."""
+    if isinstance(data, dict):
+        return next((found for found in map(_revert_data, data.values()) if found), "")
+    if not isinstance(data, str):
+        return ""
+    start = data.find("0x")
+    return data[start:].split()[0] if start >= 0 else ""
