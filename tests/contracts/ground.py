@@ -70,8 +70,8 @@ class InProcess:
         try:
             self.web3.eth.call(transaction)
         except TransactionFailed as failed:
-            reverted: bytes = ast.literal_eval(str(failed).removeprefix("execution reverted: "))
-            return reverted
+            said = str(failed).removeprefix("execution reverted: ")
+            return bytes(ast.literal_eval(said)) if said[:2] in ("b'", 'b"') else b""  # else in words: out of gas, and the like
         return None
 
     def mine_at(self, timestamp: int) -> None:
