@@ -18,7 +18,6 @@ PROCESSES = {
     "pool": "desktop_app.pool.main",
     "rent": "desktop_app.renter.main",
     "practice": "desktop_app.practice.main",
-    "practice-chain": "desktop_app.practice.chain.main",
     "practice-evm": "desktop_app.practice.evm",
     "practice-pool": "desktop_app.practice.office",
     "practice-renter": "desktop_app.practice.renting",

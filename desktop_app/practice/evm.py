@@ -1,4 +1,4 @@
-"""The practice chain's process: makes sure of the roles' keys, gives the two that pay gas their ether, and is the chain.
+"""The practice chain's process: makes sure of the roles' keys, gives those that pay gas their ether, and is the chain.
 
 The keys are made here because the first block must name who holds ether, and this process loads the same cryptography
 anyway. Started by the practice root.
@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from desktop_app.adapters.chain.deploying import FACTORY_PRICE, FACTORY_SIGNER
 from desktop_app.practice.chain.serve import run
 from desktop_app.practice.folder import DEPLOYER, RELAYER, Folder
 from desktop_app.practice.lifeline import end_with_parent
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     end_with_parent()
     folder = Folder(chosen.folder)
     keys = folder.office_keys()
-    genesis = {keys.address(role): GAS_MONEY for role in (DEPLOYER, RELAYER)}
+    genesis = {keys.address(role): GAS_MONEY for role in (DEPLOYER, RELAYER)} | {FACTORY_SIGNER: FACTORY_PRICE}
     keys.close()
     run(folder.chain, genesis, chosen.port)
     return 0

@@ -16,9 +16,11 @@ DEPLOYER: Final = "deployer"
 TREASURY: Final = "treasury"
 RELAYER: Final = "relayer"
 ATTESTOR: Final = "attestor"
+ARBITER: Final = "arbiter"
+GUARDIAN: Final = "guardian"
 RENTER: Final = "renter"
 
-_OFFICE_ROLES: Final = (DEPLOYER, TREASURY, RELAYER, ATTESTOR)
+_OFFICE_ROLES: Final = (DEPLOYER, TREASURY, RELAYER, ATTESTOR, ARBITER, GUARDIAN)
 _SCRYPT_N: Final = 2**12
 
 
@@ -37,12 +39,20 @@ class Folder:
         return self.root / "ports.json"
 
     @property
+    def version(self) -> Path:
+        return self.root / "version"
+
+    @property
     def lock(self) -> Path:
         return self.root / "practice.lock"
 
     @property
     def chain(self) -> Path:
         return self.root / "chain"
+
+    @property
+    def market(self) -> Path:
+        return self.root / "market"
 
     @property
     def logs(self) -> Path:
@@ -53,7 +63,7 @@ class Folder:
         return self.root / "renter"
 
     def office_keys(self) -> Keys:
-        """The keys of deployer, treasury, relayer and attestor, open."""
+        """The keys of those who run the market, open."""
         return self._keys("office", _OFFICE_ROLES)
 
     def renter_keys(self) -> Keys:

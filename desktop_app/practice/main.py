@@ -21,6 +21,7 @@ from desktop_app.practice import nats
 from desktop_app.practice.folder import Folder
 from desktop_app.practice.lifeline import end_with_parent
 from desktop_app.practice.parts import Part, free_port, is_free
+from desktop_app.practice.renewal import renew
 from desktop_app.wire.profile import default
 
 LOOK_EVERY_S = 0.2
@@ -49,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.attached:
         end_with_parent()
     with only_one(folder):
+        renew(folder)
         run(folder, stop)
     return 0
 

@@ -15,14 +15,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from desktop_app.adapters.chain import Chain, Refused, Relayer
+from desktop_app.adapters.chain.deploying import deploy
 from desktop_app.adapters.keys import Keys
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import DOLLAR, MicroUsd
 from desktop_app.pool import main as pool
-from desktop_app.practice.chain.deploy import addresses_of, deploy
-from desktop_app.practice.folder import ATTESTOR, DEPLOYER, RENTER, TREASURY, Folder
+from desktop_app.practice.folder import DEPLOYER, RENTER, Folder
 from desktop_app.practice.lifeline import end_with_parent
-from desktop_app.wire.networks import Network, practice, save
+from desktop_app.practice.terms import deployment
+from desktop_app.wire.networks import Network, network_of, save
 
 RENTER_MONEY = MicroUsd(100_000 * DOLLAR)
 """Test money the renter starts with, and is topped up to when it has less than a tenth of it."""
@@ -69,19 +70,12 @@ def _await_chain(rpc_url: str) -> None:
 def prepare(folder: Folder, keys: Keys, renter: str, rpc_url: str, nats_url: str) -> Network:
     """Contracts, test money, and the file that tells everybody else. Safe to do again."""
 
-    def sign_deployment(transaction: dict[str, object]) -> bytes:
-        return keys.sign_transaction(DEPLOYER, transaction)
-
     def sign(transaction: dict[str, int | str]) -> bytes:
         return keys.sign_transaction(DEPLOYER, transaction)
 
-    deployer, attestor, treasury = (keys.address(role) for role in (DEPLOYER, ATTESTOR, TREASURY))
-    there = addresses_of(deployer)
-    network = practice(
-        (rpc_url,), (nats_url,), usdc=there.usdc, registry=there.registry, escrow=there.escrow, cash_out=there.cash_out,
-        attestor=attestor, treasury=treasury,
-    )  # fmt: skip
-    deploy(rpc_url, sign_deployment, deployer, attestor, treasury, network.fee_bps)
+    terms, deployer = deployment(keys, rpc_url, nats_url), keys.address(DEPLOYER)
+    founded = deploy(terms, deployer, sign, lambda line: _log.info("the contracts: %s", line), first_block=0, recheck=False)
+    network = network_of(terms.network, founded.places)
     chain = Chain(network)
     try:
         balance, _block = chain.balance(renter)

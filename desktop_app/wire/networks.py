@@ -6,6 +6,7 @@ reads both. Called by the composition roots, which hand the result to the chain 
 """
 
 import contextlib
+import json
 import os
 import re
 import tempfile
@@ -25,14 +26,14 @@ _MOST_BYTES: Final = 65_536
 
 Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
 _Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9-]{1,40}\Z")]
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-_Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
-_Positive = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**15)]
+Positive = Annotated[int, msgspec.Meta(ge=1, le=10**15)]
 # what is not encrypted is read and changed by whoever carries it, so it is for this machine alone; an @ would name another host
 _RpcUrl = Annotated[str, msgspec.Meta(max_length=300, pattern=r"^(https://|http://(127\.0\.0\.1|\[::1\]|localhost)[:/])[^\s@]+\Z")]
 _NatsUrl = Annotated[str, msgspec.Meta(max_length=300, pattern=r"^(tls://|wss://|(nats|ws)://(127\.0\.0\.1|\[::1\]|localhost)[:/])[^\s@]+\Z")]
-_RpcUrls = Annotated[tuple[_RpcUrl, ...], msgspec.Meta(min_length=1, max_length=8)]
-_NatsUrls = Annotated[tuple[_NatsUrl, ...], msgspec.Meta(min_length=1, max_length=8)]
+RpcUrls = Annotated[tuple[_RpcUrl, ...], msgspec.Meta(min_length=1, max_length=8)]
+NatsUrls = Annotated[tuple[_NatsUrl, ...], msgspec.Meta(min_length=1, max_length=8)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,36 +81,38 @@ class Network:
         return dict(self.tiers).get(tier)
 
 
-class _Bounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    start: _Positive
-    floor: _Positive
-    ceiling: _Positive
+class Bounds(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Of a tier's rate, micro-dollars per GPU-hour."""
+
+    start: Positive
+    floor: Positive
+    ceiling: Positive
 
     def __post_init__(self) -> None:
         if not self.floor <= self.start <= self.ceiling:
             raise ValueError("a tier's rate starts between its floor and its ceiling")
 
 
-class _Constants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Constants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """What a network is wherever it runs."""
 
     name: _Name
     label: _Text
-    chain_id: _Positive
+    chain_id: Positive
     confirmations: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     usdc_name: _Text
     usdc_version: _Text
     fee_bps: Annotated[int, msgspec.Meta(ge=0, le=100)]
     epoch_s: Annotated[int, msgspec.Meta(ge=1, le=86_400)]
-    eth_usd: _Count
-    relayer_fee_floor: _Count
-    tiers: Annotated[dict[Tier, _Bounds], msgspec.Meta(min_length=1)]
+    eth_usd: Count
+    relayer_fee_floor: Count
+    tiers: Annotated[dict[Tier, Bounds], msgspec.Meta(min_length=1)]
 
 
-class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+class Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Where it runs."""
 
-    rpc_urls: _RpcUrls
+    rpc_urls: RpcUrls
     usdc: Address
     policy: Address
     registry: Address
@@ -118,17 +121,22 @@ class _Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     timelock: Address
     governor: Address
     attestor: Address
-    nats_urls: _NatsUrls
-    first_block: _Count = 0
+    nats_urls: NatsUrls
+    first_block: Count = 0
 
 
-class _Live(_Constants, forbid_unknown_fields=True, frozen=True):
+class _Live(Constants, forbid_unknown_fields=True, frozen=True):
     """A live network's file: both at once."""
 
-    places: _Places
+    places: Places
 
 
 _T = TypeVar("_T")
+
+
+def practice_constants() -> Constants:
+    """What the practice network is wherever it runs."""
+    return _toml(resource(f"networks/{PRACTICE}.toml"), Constants)
 
 
 def load(name: str) -> Network:
@@ -136,27 +144,59 @@ def load(name: str) -> Network:
     if not re.fullmatch(r"[a-z0-9-]{1,40}", name):
         raise AppError("There is no network of that name.", "Choose one of those that the settings list.")
     live = _toml(resource(f"networks/{name}.toml"), _Live)
-    return _network(live, live.places)
+    return network_of(live, live.places)
 
 
 def load_practice(path: Path) -> Network:
     """The practice network whose run-time places are in `path`. Raises AppError when it has not started, or the file is not whole."""
-    constants = _toml(resource(f"networks/{PRACTICE}.toml"), _Constants)
-    return _network(constants, _parsed(path, _read(path, "Start it with `sublet practice`."), _Places, toml=False))
+    return network_of(practice_constants(), _parsed(path, _read(path, "Start it with `sublet practice`."), Places, toml=False))
 
 
 def practice(rpc_urls: tuple[str, ...], nats_urls: tuple[str, ...], **addresses: str) -> Network:
     """A practice network that has just come up. `addresses`: usdc, policy, registry, escrow, cash_out, timelock, governor, attestor."""
-    constants = _toml(resource(f"networks/{PRACTICE}.toml"), _Constants)
     try:
-        return _network(constants, msgspec.convert({"rpc_urls": rpc_urls, "nats_urls": nats_urls, **addresses}, _Places))
+        return network_of(practice_constants(), msgspec.convert({"rpc_urls": rpc_urls, "nats_urls": nats_urls, **addresses}, Places))
     except msgspec.ValidationError as error:
         raise AppError("The practice network's places are not whole.", str(error)) from error
 
 
 def save(path: Path, network: Network) -> None:
-    """Write the network's run-time places for the other processes, all or nothing."""
-    body = msgspec.json.format(msgspec.json.encode(msgspec.convert(network, _Places, from_attributes=True)))
+    """Write the practice network's run-time places for the other processes, all or nothing."""
+    _write(path, msgspec.json.format(msgspec.json.encode(msgspec.convert(network, Places, from_attributes=True))))
+
+
+def save_live(path: Path, constants: Constants, places: Places) -> None:
+    """Write a live network's whole profile, all or nothing, as `load` reads it."""
+    tables = msgspec.to_builtins(constants)
+    tiers: dict[str, dict[str, object]] = tables.pop("tiers")
+    parts = [("", tables), *((f"tiers.{tier}", one) for tier, one in tiers.items()), ("places", msgspec.to_builtins(places))]
+    lines: list[str] = []
+    for title, values in parts:
+        lines += [f"\n[{title}]"] if title else []
+        # a text or a list of texts is written alike in TOML and JSON, but for DEL, which no field here may hold
+        lines += [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in values.items()]
+    _write(path, "\n".join([*lines, ""]).encode())
+
+
+def network_of(constants: Constants, places: Places) -> Network:
+    """One network of both its halves."""
+    return Network(
+        name=constants.name,
+        label=constants.label,
+        chain_id=constants.chain_id,
+        confirmations=constants.confirmations,
+        usdc_name=constants.usdc_name,
+        usdc_version=constants.usdc_version,
+        fee_bps=constants.fee_bps,
+        epoch_s=constants.epoch_s,
+        eth_usd=MicroUsd(constants.eth_usd),
+        relayer_fee_floor=MicroUsd(constants.relayer_fee_floor),
+        tiers=tuple((tier, RateBounds(Rate(one.start), Rate(one.floor), Rate(one.ceiling))) for tier, one in constants.tiers.items()),
+        **msgspec.structs.asdict(places),
+    )
+
+
+def _write(path: Path, body: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -174,25 +214,13 @@ def save(path: Path, network: Network) -> None:
         raise AppError("The network's file cannot be written.", f"Make room or allow writing in {path.parent}.") from error
 
 
-def _network(constants: _Constants, places: _Places) -> Network:
-    return Network(
-        name=constants.name,
-        label=constants.label,
-        chain_id=constants.chain_id,
-        confirmations=constants.confirmations,
-        usdc_name=constants.usdc_name,
-        usdc_version=constants.usdc_version,
-        fee_bps=constants.fee_bps,
-        epoch_s=constants.epoch_s,
-        eth_usd=MicroUsd(constants.eth_usd),
-        relayer_fee_floor=MicroUsd(constants.relayer_fee_floor),
-        tiers=tuple((tier, RateBounds(Rate(one.start), Rate(one.floor), Rate(one.ceiling))) for tier, one in constants.tiers.items()),
-        **msgspec.structs.asdict(places),
-    )
+def read_toml(path: Path, kind: type[_T], advice: str) -> _T:
+    """A TOML file of this shape; `advice` is for who has none. Raises AppError when it is missing, far too long or not whole."""
+    return _parsed(path, _read(path, advice), kind, toml=True)
 
 
 def _toml(path: Path, kind: type[_T]) -> _T:
-    return _parsed(path, _read(path, "Choose one of the networks that the settings list."), kind, toml=True)
+    return read_toml(path, kind, "Choose one of the networks that the settings list.")
 
 
 def _read(path: Path, advice: str) -> bytes:

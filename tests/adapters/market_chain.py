@@ -14,26 +14,20 @@ from pathlib import Path
 
 from desktop_app.adapters import chain
 from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, Sign
+from desktop_app.adapters.chain.deploying import deploy
 from desktop_app.adapters.keys import Keys
 from desktop_app.core.cashout import Quote
 from desktop_app.core.money import MicroUsd, Units
-from desktop_app.practice.chain.deploy import deploy
-from desktop_app.wire import eip712, networks
+from desktop_app.wire import eip712
 from desktop_app.wire.eip712 import Registration, Terms, Voucher
-from desktop_app.wire.networks import Network
+from desktop_app.wire.networks import Network, network_of
+from tests.founding import terms
 
-ROLES = ("deployer", "attestor", "relayer", "treasury", "renter", "owner", "operator")
+ROLES = ("deployer", "attestor", "relayer", "treasury", "arbiter", "guardian", "renter", "owner", "operator")
 ETHER = 10**18
 TIER = 0
 RATE = 1_500_000
 HOUR = Units(3_600_000)
-
-_SERVE = """
-import sys
-from pathlib import Path
-from desktop_app.practice.chain.serve import run
-run(Path(sys.argv[1]), {one: 100 * 10**18 for one in sys.argv[2:]}, with_stdin=True)
-"""
 
 
 @dataclass(frozen=True)
@@ -78,8 +72,8 @@ class House:
         promise = Voucher(job, self.gpu if gpu is None else gpu, Units(units), "0x" + "22" * 32)
         return promise, self.keys.sign_typed(by, eip712.voucher(chain.escrow_domain(self.network), promise))
 
-    def registration(self, owner: str | None = None, hardware: str | None = None) -> tuple[Registration, str]:
-        """A GPU's registration and the attestor's signature."""
+    def registration(self, owner: str | None = None, hardware: str | None = None) -> tuple[Registration, str, str]:
+        """A GPU's registration, the attestor, and its signature."""
         asked = Registration(
             owner or self.keys.address("owner"),
             hardware or "0x" + secrets.token_hex(32),
@@ -87,7 +81,7 @@ class House:
             self.keys.address("operator"),
             int(time.time()) + 600,
         )
-        return asked, self.keys.sign_typed("attestor", eip712.register(chain.registry_domain(self.network), asked))
+        return asked, self.network.attestor, self.keys.sign_typed("attestor", eip712.register(chain.registry_domain(self.network), asked))
 
     def quote(self, amount: int, fee: int = 500, lasts: int = 600) -> Quote:
         return Quote(MicroUsd(amount), MicroUsd(fee), "0x" + secrets.token_hex(32), int(time.time()) + lasts)
@@ -123,21 +117,15 @@ def open_house(folder: Path) -> Iterator[House]:
     keys.create_or_open()
     data = folder / "chain"
     data.mkdir()
-    command = [sys.executable, "-c", _SERVE, str(data), keys.address("deployer"), keys.address("relayer")]
+    funded = [f"{keys.address(role)}={100 * ETHER}" for role in ("deployer", "relayer")]
+    command = [sys.executable, "-m", "tests.practice.chain_process", str(data), "0", *funded]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
             url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            attestor, treasury = keys.address("attestor"), keys.address("treasury")
-
-            def sign(transaction: dict[str, object]) -> bytes:
-                return keys.sign_transaction("deployer", transaction)
-
-            found = deploy(url, sign, keys.address("deployer"), attestor, treasury, 10)
-            network = networks.practice(
-                (url,), ("nats://127.0.0.1:4222",), usdc=found.usdc, registry=found.registry, escrow=found.escrow,
-                cash_out=found.cash_out, attestor=attestor, treasury=treasury,
-            )  # fmt: skip
+            asked = terms(url, *(keys.address(role) for role in ("treasury", "arbiter", "guardian", "attestor")))
+            found = deploy(asked, keys.address("deployer"), lambda fields: keys.sign_transaction("deployer", fields))
+            network = network_of(asked.network, found.places)
             yield _furnished(House(network, keys, 0))
         finally:
             process.stdin.close()
@@ -146,8 +134,8 @@ def open_house(folder: Path) -> Iterator[House]:
 def _furnished(house: House) -> House:
     with house.chain() as opened:
         mined(house.relayer(opened, "deployer").mint(house.keys.address("renter"), MicroUsd(10**12)))
-        asked, signature = house.registration()
-        mined(house.relayer(opened).register(asked, signature))
+        asked, *proof = house.registration()
+        mined(house.relayer(opened).register(asked, *proof))
         gpu = opened.gpu_of_hardware(asked.hardware)
         assert gpu is not None
         return replace(house, gpu=gpu)

@@ -114,10 +114,11 @@ def test_blocks_come_at_once_and_then_at_most_one_a_second(tmp_path: Path) -> No
 
 def test_a_second_process_is_turned_away(tmp_path: Path) -> None:
     with chain(tmp_path / "chain") as running:
-        words = [sys.executable, "-m", "desktop_app", "practice-chain", str(tmp_path / "chain")]
-        second = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        words = [sys.executable, "-m", "tests.practice.chain_process", str(tmp_path / "chain"), "0"]
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as second:
+            assert second.stderr is not None
+            assert "cannot be opened" in second.stderr.read()
         assert second.returncode == 1
-        assert "cannot be opened" in second.stderr
         assert running.web3.eth.chain_id == 31337
 
 
@@ -138,7 +139,7 @@ def test_a_damaged_file_is_kept_aside_and_a_new_chain_begins(tmp_path: Path) -> 
 
 
 def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    with chain(tmp_path / "chain", with_stdin=True) as running:
+    with chain(tmp_path / "chain") as running:
         assert running.process.stdin is not None
         assert running.web3.eth.chain_id == 31337
         running.process.stdin.close()

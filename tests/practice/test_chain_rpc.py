@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from eth_account import Account
+from eth_typing import HexStr
 from web3.exceptions import ContractCustomError, Web3RPCError
 
-from desktop_app.core.errors import AppError
-from desktop_app.practice.chain.deploy import Addresses, addresses_of, deploy
+from desktop_app.adapters.chain.deploying.artefacts import FACTORY, FACTORY_CODE, FACTORY_SIGNER, FACTORY_TRANSACTION
 from desktop_app.practice.chain.ledger import Ledger
 from desktop_app.practice.chain.methods import Methods, RpcError
 from desktop_app.practice.chain.store import Store
@@ -33,11 +33,12 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainProcess]:
         assert found.web3.eth.block_number == 0
 
 
-def deployed(running: ChainProcess, fee_bps: int = 10) -> Addresses:
-    def sign(transaction: dict[str, object]) -> bytes:
-        return bytes(RICH.sign_transaction(transaction).raw_transaction)
-
-    return deploy(f"http://127.0.0.1:{running.port}", sign, RICH.address, POOR.address, POOR.address, fee_bps)
+def money(running: ChainProcess) -> Any:
+    """A TestUSDC of RICH's own, by its first transaction."""
+    found = running.web3.eth.contract(abi=compiled("TestUSDC")["abi"], bytecode=HexStr(str(compiled("TestUSDC")["bytecode"])))
+    sent = running.send(0, to=None, value=0, gas=5_000_000, data=found.constructor(RICH.address).data_in_transaction)
+    address = running.web3.eth.wait_for_transaction_receipt(sent, timeout=30)["contractAddress"]
+    return running.web3.eth.contract(address=address, abi=compiled("TestUSDC")["abi"])
 
 
 @pytest.mark.parametrize(
@@ -124,30 +125,27 @@ def test_replacing_a_waiting_transaction_costs_a_tenth_more(running: ChainProces
     assert running.ask("eth_getTransactionByHash", "0x" + old.hex())[1]["result"] is None
 
 
-def test_contracts_are_deployed_once_and_found_again(running: ChainProcess) -> None:
-    first = deployed(running)
-    nonce = running.web3.eth.get_transaction_count(RICH.address)
-    assert deployed(running) == first == addresses_of(RICH.address)
-    assert running.web3.eth.get_transaction_count(RICH.address) == nonce == 4
-    with pytest.raises(AppError, match="feeBps is 10, not 11"):
-        deployed(running, fee_bps=11)
-
-
-def test_deploying_goes_on_where_it_stopped(running: ChainProcess) -> None:
-    constructor = running.web3.eth.contract(abi=compiled("TestUSDC")["abi"], bytecode=compiled("TestUSDC")["bytecode"]).constructor()
-    running.send(0, to=None, value=0, gas=5_000_000, data=constructor.data_in_transaction)
-    assert deployed(running) == addresses_of(RICH.address)
-
-
-def test_a_deployer_used_for_something_else_is_refused(running: ChainProcess) -> None:
-    running.web3.eth.wait_for_transaction_receipt(running.send(0), timeout=30)
-    with pytest.raises(AppError, match="did not make TestUSDC"):
-        deployed(running)
+def test_one_transaction_that_names_no_chain_is_taken(running: ChainProcess) -> None:
+    """The factory's own, as on every chain; no other, since it could be sent again elsewhere."""
+    anybody = Account.from_key(b"\x33" * 32)
+    paid = [running.send(nonce, to=who, value=10**16) for nonce, who in enumerate((FACTORY_SIGNER, anybody.address))]
+    for one in paid:
+        running.web3.eth.wait_for_transaction_receipt(one, timeout=30)
+    legacy = {"to": POOR.address, "value": 1, "gas": 21_000, "gasPrice": 10**9, "nonce": 0}
+    with pytest.raises(Web3RPCError, match="chain id"):
+        running.web3.eth.send_raw_transaction(anybody.sign_transaction(legacy).raw_transaction)
+    with pytest.raises(Web3RPCError, match="chain id"):
+        running.web3.eth.send_raw_transaction(FACTORY_TRANSACTION[:-1] + b"\x23")
+    sent = running.web3.eth.send_raw_transaction(FACTORY_TRANSACTION)
+    receipt = running.web3.eth.wait_for_transaction_receipt(sent, timeout=30)
+    assert (receipt["status"], receipt["contractAddress"], receipt["from"]) == (1, FACTORY, FACTORY_SIGNER)
+    assert bytes(running.web3.eth.get_code(FACTORY)) == FACTORY_CODE  # type: ignore[arg-type]
+    seen: Any = running.ask("eth_getTransactionByHash", "0x" + sent.hex().removeprefix("0x"))[1]["result"]
+    assert (seen["v"], seen["chainId"], seen["type"]) == ("0x1b", None, "0x0")
 
 
 def test_events_errors_and_estimates_as_web3_knows_them(running: ChainProcess) -> None:
-    found = deployed(running)
-    usdc: Any = running.web3.eth.contract(address=found.usdc, abi=compiled("TestUSDC")["abi"])  # type: ignore[call-overload]
+    usdc = money(running)
     with pytest.raises(ContractCustomError) as caught:
         usdc.functions.mint(POOR.address, 5).call({"from": POOR.address})
     assert caught.value.data == "0x118cdaa7" + "00" * 12 + POOR.address[2:].lower()
@@ -156,7 +154,7 @@ def test_events_errors_and_estimates_as_web3_knows_them(running: ChainProcess) -
 
     receipts = []
     for amount in (5, 6):
-        mint = usdc.functions.mint(POOR.address, amount).build_transaction({"from": RICH.address, "nonce": 3 + amount - 4})
+        mint = usdc.functions.mint(POOR.address, amount).build_transaction({"from": RICH.address, "nonce": amount - 4})
         sent = running.web3.eth.send_raw_transaction(RICH.sign_transaction(mint).raw_transaction)
         receipts.append(running.web3.eth.wait_for_transaction_receipt(sent, timeout=30))
         assert receipts[-1]["status"] == 1
@@ -175,9 +173,8 @@ def test_events_errors_and_estimates_as_web3_knows_them(running: ChainProcess) -
 
 
 def test_a_transaction_that_fails_is_mined_and_says_so(running: ChainProcess) -> None:
-    found = deployed(running)
-    usdc: Any = running.web3.eth.contract(address=found.usdc, abi=compiled("TestUSDC")["abi"])  # type: ignore[call-overload]
-    too_much = usdc.functions.transfer(POOR.address, 1).build_transaction({"from": RICH.address, "nonce": 4, "gas": 100_000})
+    usdc = money(running)
+    too_much = usdc.functions.transfer(POOR.address, 1).build_transaction({"from": RICH.address, "nonce": 1, "gas": 100_000})
     sent = running.web3.eth.send_raw_transaction(RICH.sign_transaction(too_much).raw_transaction)
     receipt = running.web3.eth.wait_for_transaction_receipt(sent, timeout=30)
     assert (receipt["status"], list(receipt["logs"])) == (0, [])

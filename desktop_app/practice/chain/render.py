@@ -84,7 +84,7 @@ def transaction(tx: SignedTransactionAPI, place: tuple[bytes, int, int] | None, 
         "gas": quantity(tx.gas),
         "gasPrice": quantity(effective_gas_price(tx, burned)),
         "input": data(tx.data),
-        "chainId": quantity(tx.chain_id or 0),
+        "chainId": None if tx.chain_id is None else quantity(tx.chain_id),
         "v": quantity(_v(tx)),
         "r": word(tx.r),
         "s": word(tx.s),
@@ -152,5 +152,8 @@ def log(
 
 
 def _v(tx: SignedTransactionAPI) -> int:
-    """The signature's `v`: EIP-155's for a legacy transaction, else the parity."""
-    return tx.y_parity if type_of(tx) != LEGACY else tx.y_parity + 35 + 2 * (tx.chain_id or 0)
+    """The signature's `v`: EIP-155's for a legacy transaction that names its chain, 27 more than the parity for one that does
+    not, else the parity."""
+    if type_of(tx) != LEGACY:
+        return tx.y_parity
+    return tx.y_parity + (27 if tx.chain_id is None else 35 + 2 * tx.chain_id)

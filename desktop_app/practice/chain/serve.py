@@ -1,7 +1,7 @@
 """The chain's process: opens the store, mines, and answers until it is told to stop.
 
-`run` is the whole life of `python -m desktop_app practice-chain`; `serve` is the same without signals and streams, for
-tests and for a root that has its own. Called by the practice root.
+`run` is the whole life of that process; `serve` is the same without signals and streams, for tests and for a root that has
+its own. Called by `practice/evm.py`.
 """
 
 import signal
@@ -44,25 +44,14 @@ def serve(data_dir: Path, genesis: Mapping[str, int], announce: Callable[[int], 
         store.close()
 
 
-def run(data_dir: Path, genesis: Mapping[str, int], port: int = 0, with_stdin: bool = False) -> None:
-    """Serves until SIGTERM or SIGINT; writes the port as one line to standard output.
-
-    With `with_stdin` it also ends when standard input closes, which is how it dies with the process that started it,
-    however that process ended. Call from the main thread.
-    """
+def run(data_dir: Path, genesis: Mapping[str, int], port: int = 0) -> None:
+    """Serves until SIGTERM or SIGINT; writes the port as one line to standard output. Call from the main thread."""
     stop = threading.Event()
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, lambda *_: stop.set())
-    if with_stdin:
-        threading.Thread(target=_until_closed, args=(stop,), name="parent", daemon=True).start()
     serve(data_dir, genesis, _announce, stop, port)
 
 
 def _announce(port: int) -> None:
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-
-
-def _until_closed(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
-    stop.set()
