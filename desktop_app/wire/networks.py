@@ -71,6 +71,7 @@ class Network:
     relayer_fee_floor: MicroUsd
     first_block: int  # the contracts hold nothing from before it
     tiers: tuple[tuple[Tier, RateBounds], ...]
+    keeper_every_task: bool = False  # each voucher is redeemed at once, whatever its gas costs
 
     @property
     def is_practice(self) -> bool:
@@ -107,6 +108,7 @@ class Constants(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     eth_usd: Count
     relayer_fee_floor: Count
     tiers: Annotated[dict[Tier, Bounds], msgspec.Meta(min_length=1)]
+    keeper_every_task: bool = False
 
 
 class Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -143,7 +145,12 @@ def load(name: str) -> Network:
     """The live network named so. Raises AppError when there is none, or its file is not whole."""
     if not re.fullmatch(r"[a-z0-9-]{1,40}", name):
         raise AppError("There is no network of that name.", "Choose one of those that the settings list.")
-    live = _toml(resource(f"networks/{name}.toml"), _Live)
+    return load_file(resource(f"networks/{name}.toml"))
+
+
+def load_file(path: Path) -> Network:
+    """The live network that a file describes. Raises AppError when there is none, or it is not whole."""
+    live = _toml(path, _Live)
     return network_of(live, live.places)
 
 
@@ -190,6 +197,7 @@ def network_of(constants: Constants, places: Places) -> Network:
         fee_bps=constants.fee_bps,
         epoch_s=constants.epoch_s,
         eth_usd=MicroUsd(constants.eth_usd),
+        keeper_every_task=constants.keeper_every_task,
         relayer_fee_floor=MicroUsd(constants.relayer_fee_floor),
         tiers=tuple((tier, RateBounds(Rate(one.start), Rate(one.floor), Rate(one.ceiling))) for tier, one in constants.tiers.items()),
         **msgspec.structs.asdict(places),
