@@ -127,7 +127,7 @@ class Places(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     first_block: Count = 0
 
 
-class _Live(Constants, forbid_unknown_fields=True, frozen=True):
+class _Live(Constants, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A live network's file: both at once."""
 
     places: Places
