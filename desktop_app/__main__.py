@@ -17,6 +17,7 @@ PROCESSES = {
     "worker": "desktop_app.worker.main",
     "pool": "desktop_app.pool.main",
     "rent": "desktop_app.renter.main",
+    "deploy": "desktop_app.deploy",
     "practice": "desktop_app.practice.main",
     "practice-evm": "desktop_app.practice.evm",
     "practice-pool": "desktop_app.practice.office",

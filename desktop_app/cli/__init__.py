@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="sublet",
         description="Rent out your GPU while you are away. Without a verb: the tray.",
-        epilog="Processes: tray, agent, practice, tour. `sublet tour` shows the whole road with test money.",
+        epilog="Processes: tray, agent, practice, tour, deploy. `sublet tour` shows the whole road with test money.",
     )
     verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
 
