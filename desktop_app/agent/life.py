@@ -109,8 +109,9 @@ class Life:
             self.state.gpu.tier or Tier.PRACTICE,
             self._settled,
         )
-        if self.state.gpu.chain_id is not None:
-            market.follow(self.state.gpu.chain_id)
+        for gpu in {self.state.gpu.chain_id, *(account.keeping.gpu for account in self.state.accounts)}:
+            if gpu:
+                market.follow(gpu)
         money = Money(network, chain, market, self._keys, self._wallet, self.post, lambda: self.state)
         hands.market.set_result(market)
         hands.money.set_result(money)

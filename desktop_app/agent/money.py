@@ -1,30 +1,37 @@
-"""The money roads that need several adapters: following the chain, and walking a cash-out from quote to confirmation.
+"""The money roads that need several adapters: redeeming, and walking a cash-out from quote to confirmation.
 
 Every step may be asked for again after a crash: a quote is only a question, the signed bytes are the same bytes, and the
-chain takes them once. Called by `agent.perform` and `agent.main`.
+chain takes them once. Whether the market's relayer or this wallet carries is the core's word; who cannot says why. Called by
+`agent.perform` and `agent.life`; `agent.following` looks at the chain.
 """
 
 import asyncio
-import contextlib
+import logging
 from collections.abc import Callable
 
-from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, cash_out_typed
+from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Refused, cash_out_typed
 from desktop_app.adapters.keys import WALLET, Keys
 from desktop_app.adapters.market import Market
-from desktop_app.agent.wallet import Wallet
+from desktop_app.agent.carrying import OwnCarrier
+from desktop_app.agent.following import Following
+from desktop_app.agent.wallet import Wallet, wipe
 from desktop_app.core import messages as m
-from desktop_app.core.cashout import OPEN_STAGES, CashOut, Quote
+from desktop_app.core.cashout import CashOut, Quote
 from desktop_app.core.errors import AppError
-from desktop_app.core.ledger import due
-from desktop_app.core.state import JobAccount, Paid, State
-from desktop_app.wire.eip712 import TypedMessage
-from desktop_app.wire.market import Sent
+from desktop_app.core.ledger import due, owed, own_part
+from desktop_app.core.money import MicroUsd
+from desktop_app.core.state import JobAccount, State
+from desktop_app.wire.eip712 import TypedMessage, Voucher
+from desktop_app.wire.market import Refusal, Sent
 from desktop_app.wire.networks import Network
 
-FOLLOW_BUSY_S = 1.0
-FOLLOW_IDLE_S = 30.0
 TRY_AGAIN_S = 2.0
 WATCH_S = 0.5
+SILENT = "The market's relayer does not answer."
+NOT_REDEEMED = "The market's relayer does not redeem what you have earned."
+LOCKED = "Your wallet is locked; it is redeemed when you next cash out."
+
+log = logging.getLogger(__name__)
 
 
 class Money:
@@ -47,66 +54,76 @@ class Money:
         self._wallet = wallet
         self._post = post
         self._state = state
-        self._look = asyncio.Event()
+        self._following = Following(chain, post, state)
 
     def wake(self) -> None:
         """Look at the chain now rather than at the next turn."""
-        self._look.set()
+        self._following.wake()
 
     async def follow(self) -> None:
-        """Tell payouts and balance for as long as the agent lives; often while money is on its way, seldom otherwise."""
-        while True:
-            try:
-                await self._look_once()
-            except AppError as error:
-                self._post(m.ChainLost(error.title))
-            self._look.clear()
-            waited = 0.0
-            while waited < (FOLLOW_BUSY_S if _expects_money(self._state()) else FOLLOW_IDLE_S) and not self._look.is_set():
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._look.wait(), FOLLOW_BUSY_S)
-                waited += FOLLOW_BUSY_S
+        """Tell what the chain says for as long as the agent lives."""
+        await self._following.run()
+
+    async def redeem(self, accounts: tuple[JobAccount, ...], *, own: bool) -> None:
+        """Have vouchers paid out, by the market's relayer or by this wallet; what was not, and why, is said."""
+        failed: list[str] = []
+        reason = ""
+        for account in accounts:
+            why = await (self._redeem_alone(account) if own else self._redeem_by_market(account))
+            if why:
+                failed.append(account.job_id)
+                reason = why
+        if failed:
+            self._post(m.RedeemFailed(tuple(failed), own, reason))
+        self.wake()
 
     async def quote(self, cash_out: CashOut, accounts: tuple[JobAccount, ...]) -> None:
         """Redeem what is earned, then ask what the transfer costs."""
-        gpu_id = self._state().gpu.chain_id
         for account in accounts:
-            if gpu_id is not None:
-                await self._market.redeem(account, gpu_id)
+            await (self._redeem_alone(account) if cash_out.own else self._redeem_by_market(account))
         try:
-            await self._look_once()
+            await self._following.look()
         except AppError as error:
             self._post(m.ChainLost(error.title))
             self._post(m.CashOutRefused(cash_out.id, "the chain does not answer; try again in a moment"))
             return
-        answer = await self._market.quote(cash_out, self._state().wallet.address)
+        answer = await (self._own_quote(cash_out) if cash_out.own else self._market.quote(cash_out, self._state().wallet.address))
         if isinstance(answer, Quote):
             self._post(m.CashOutQuoted(cash_out.id, answer))
-        else:
+        elif isinstance(answer, Refusal) and not answer.own:
             self._post(m.CashOutRefused(cash_out.id, answer.reason))
+        else:
+            self._post(m.CarrierFailed(cash_out.id, cash_out.own, _why(answer)))
 
     async def sign(self, cash_out: CashOut) -> None:
         """Sign exactly what the owner confirmed; the wallet's key is open for this one signature."""
         if cash_out.quote is None:
             return
         typed = cash_out_typed(self._network, self._state().wallet.address, cash_out.to, cash_out.quote)
+        # the wallet that carries signs a transaction too, a moment later
+        passphrase = self._wallet.lend_passphrase() if cash_out.own else self._wallet.spend_passphrase()
         try:
-            authorisation = await asyncio.to_thread(self._signed, typed, self._wallet.spend_passphrase())
+            authorisation = await asyncio.to_thread(self._signed, typed, passphrase)
         except AppError as error:
             self._post(m.CashOutRefused(cash_out.id, f"{error.title} {error.advice}"))
         else:
             self._post(m.CashOutSigned(cash_out.id, authorisation))
+        finally:
+            wipe(passphrase)
 
     async def send(self, cash_out: CashOut) -> None:
-        """Hand the kept bytes to the relayer until the chain has them or their time is over."""
+        """Bring the kept bytes to the chain until it has them, their time is over, or the other carrier has to try."""
         while True:
-            answer = await self._market.send_cash_out(cash_out, self._state().wallet.address)
-            if isinstance(answer, Sent):
-                self._post(m.CashOutSent(cash_out.id, answer.transaction))
+            sent = await (self._send_alone(cash_out) if cash_out.own else self._send_by_market(cash_out))
+            if isinstance(sent, Sent):
+                self._post(m.CashOutSent(cash_out.id, sent.transaction))
                 return
             if await self._ended(cash_out):
                 return
             await asyncio.sleep(TRY_AGAIN_S)
+            if sent.own:
+                self._post(m.CarrierFailed(cash_out.id, cash_out.own, sent.reason))
+                return
 
     async def watch(self, cash_out: CashOut) -> None:
         """Wait for the chain's word."""
@@ -133,24 +150,77 @@ class Money:
             case _:
                 return False
 
-    async def _look_once(self) -> None:
-        wallet = self._state().wallet
-        if not wallet.address:
-            return
-        payee = self._state().settings.payout_address or wallet.address
-        balance, block = await asyncio.to_thread(self._chain.balance, wallet.address)
-        if block != wallet.block:
-            for payout, units in await asyncio.to_thread(self._chain.payouts, payee, wallet.block, block):
-                self._post(m.ChainPaid(payout, units))
-        self._post(m.ChainSaid(balance, block))
+    async def _send_by_market(self, cash_out: CashOut) -> Sent | Refusal:
+        answer = await self._market.send_cash_out(cash_out, self._state().wallet.address)
+        if isinstance(answer, Sent):
+            return answer
+        return Refusal(_why(answer), own=answer is None or answer.own)
+
+    async def _send_alone(self, cash_out: CashOut) -> Sent | Refusal:
+        """As the relayer would; and what is still to be redeemed goes with it, while the passphrase is at hand."""
+        if cash_out.quote is None:
+            return Refusal("there is no quote")
+        passphrase = self._wallet.spend_passphrase()
+        try:
+            outcome = await asyncio.to_thread(self._carrier().carry, cash_out, cash_out.quote, passphrase)
+            if isinstance(outcome, Refused):
+                return Refusal(outcome.reason, own=True)
+            for account in due(self._state()):
+                await self._redeem_alone(account, passphrase)
+        except AppError as error:
+            return Refusal(_both(cash_out, error), own=True)
+        finally:
+            wipe(passphrase)
+        return Sent(outcome.transaction)
+
+    async def _own_quote(self, cash_out: CashOut) -> Quote | Refusal:
+        try:
+            quote = await asyncio.to_thread(self._carrier().quote, cash_out, self._state().wallet.balance or MicroUsd(0))
+        except AppError as error:
+            return Refusal(_both(cash_out, error), own=True)
+        return quote if isinstance(quote, Quote) else Refusal(quote)
+
+    async def _redeem_by_market(self, account: JobAccount) -> str:
+        """Why the market's relayer did not redeem what it could have, or ""."""
+        answer = await self._market.redeem(account, self._account_of(account))
+        if isinstance(answer, Refusal) and not answer.own:
+            log.info("the voucher of job %s is not redeemed: %s", account.job_id, answer.reason)
+        return "" if isinstance(answer, Sent) or (answer is not None and not answer.own) else _why(answer)
+
+    async def _redeem_alone(self, account: JobAccount, passphrase: bytearray | None = None) -> str:
+        """Why this wallet did not redeem what it could have, or ""."""
+        state = self._state()
+        if state.wallet.needs_passphrase and passphrase is None:
+            return f"{NOT_REDEEMED} {LOCKED}"
+        voucher = Voucher(account.job_id, self._account_of(account), account.vouched, account.root)
+        worth = own_part(state, owed(account))
+        try:
+            outcome = await asyncio.to_thread(self._carrier().redeem, voucher, account.signature, worth, passphrase)
+        except AppError as error:
+            return f"{NOT_REDEEMED} {error.title} {error.advice}".strip()
+        if isinstance(outcome, Refused):
+            log.info("the voucher of job %s is not redeemed: %s", account.job_id, outcome.reason)
+        return ""
+
+    def _carrier(self) -> OwnCarrier:
+        return OwnCarrier(self._chain, self._keys, self._state().wallet.address)
+
+    def _account_of(self, account: JobAccount) -> int:
+        """The GPU's account that a job's voucher pays."""
+        return account.keeping.gpu or self._state().gpu.chain_id or 0
 
     def _signed(self, typed: TypedMessage, passphrase: bytearray | None) -> str:
         with self._keys.unlock_wallet(passphrase):
             return self._keys.sign_typed(WALLET, typed)
 
 
-def _expects_money(state: State) -> bool:
-    if state.cash_out is not None and state.cash_out.stage in OPEN_STAGES:
-        return True
-    delivered = any(line.paid is Paid.PENDING for line in state.history)
-    return not state.wallet.chain_ok or bool(due(state)) or delivered
+def _why(answer: Quote | Refusal | Sent | None) -> str:
+    """Why the market's relayer did not do it, as a sentence; or what this wallet says."""
+    if not isinstance(answer, Refusal):
+        return SILENT
+    return answer.reason if answer.reason.endswith(".") else f"The market's relayer says: {answer.reason}."
+
+
+def _both(cash_out: CashOut, error: AppError) -> str:
+    """Why the relayer did not carry, and what this wallet lacks to do it."""
+    return f"{cash_out.reason or SILENT} {error.title} {error.advice}".strip()

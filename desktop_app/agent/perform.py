@@ -26,7 +26,7 @@ _MarketEffect = (
     e.OfferGpu | e.WithdrawOffer | e.RegisterGpu | e.FetchBundle | e.ResumeLease | e.ReturnLease
     | e.UploadCheckpoint | e.HandBack | e.DeliverResult
 )
-_MoneyEffect = e.QuoteCashOut | e.SignCashOut | e.SendCashOut | e.WatchCashOut
+_MoneyEffect = e.RedeemVouchers | e.QuoteCashOut | e.SignCashOut | e.SendCashOut | e.WatchCashOut
 
 
 class Hands:
@@ -73,7 +73,7 @@ class Hands:
                 self.later(self._sign(receipt))
             case e.Quit():
                 self._quit()
-            case e.QuoteCashOut() | e.SignCashOut() | e.SendCashOut() | e.WatchCashOut():
+            case e.RedeemVouchers() | e.QuoteCashOut() | e.SignCashOut() | e.SendCashOut() | e.WatchCashOut():
                 self.later(self._do_money(effect))
             case (
                 e.OfferGpu() | e.WithdrawOffer() | e.RegisterGpu() | e.FetchBundle() | e.ResumeLease() | e.ReturnLease()
@@ -119,8 +119,8 @@ class Hands:
     async def _do_market(self, effect: _MarketEffect) -> None:
         market = await asyncio.shield(self.market)
         match effect:
-            case e.OfferGpu(gpu_id, tier, floor):
-                await market.offer(gpu_id, tier, floor)
+            case e.OfferGpu(gpu, tier, floor):
+                await market.offer(gpu, tier, floor)
             case e.WithdrawOffer():
                 await market.withdraw()
             case e.RegisterGpu(device, tier, owner, operator):
@@ -143,6 +143,8 @@ class Hands:
     async def _do_money(self, effect: _MoneyEffect) -> None:
         money = await asyncio.shield(self.money)
         match effect:
+            case e.RedeemVouchers(accounts, own):
+                await money.redeem(accounts, own=own)
             case e.QuoteCashOut(cash_out, accounts):
                 await money.quote(cash_out, accounts)
             case e.SignCashOut(cash_out):

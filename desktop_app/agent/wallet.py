@@ -33,7 +33,7 @@ class Wallet:
                 self._post(TroubleArose(NoticeKind.TROUBLE, f"{error.title} {error.advice}"))
             return f"{error.title} {error.advice}"
         finally:
-            _wipe(passphrase)
+            wipe(passphrase)
         if found.needs_passphrase:
             self._post(WalletLocked(found.wallet, found.operator))
             return "a passphrase is needed"
@@ -45,7 +45,7 @@ class Wallet:
         if purpose == "unlock":
             return await self.open(secret)
         if purpose != "spend":
-            _wipe(secret)
+            wipe(secret)
             return "nobody asked for that"
         self.forget()
         self._kept = secret
@@ -58,15 +58,20 @@ class Wallet:
         self.forget()
         return kept
 
+    def lend_passphrase(self) -> bytearray | None:
+        """A copy of the passphrase given for this cash-out, which stays for the transaction that follows; wiped by the caller."""
+        return None if self._kept is None else bytearray(self._kept)
+
     def forget(self) -> None:
         """Wipe a passphrase that was not used."""
         if self._wiping is not None:
             self._wiping.cancel()
             self._wiping = None
-        _wipe(self._kept)
+        wipe(self._kept)
         self._kept = None
 
 
-def _wipe(secret: bytearray | None) -> None:
+def wipe(secret: bytearray | None) -> None:
+    """Overwrite a secret, if there is one."""
     if secret is not None:
         secret[:] = bytes(len(secret))

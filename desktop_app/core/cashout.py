@@ -75,3 +75,8 @@ def refusal(quote: Quote, asked: int, balance: int) -> str | None:
     if quote.fee >= quote.amount:
         return "the fee would eat the whole amount"
     return None
+
+
+def goes_nowhere(to: str, *places: str) -> bool:
+    """Whether money sent to `to` would be lost or come back: it is one of the market's contracts, or the sender."""
+    return to.lower() in {place.lower() for place in places}

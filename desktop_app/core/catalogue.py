@@ -8,39 +8,33 @@ Called by `wire.bundle`, the renter when it writes a task, and the kinds.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from desktop_app.core.classifier import Params, shape_of
+from desktop_app.core.classifier import Params
+from desktop_app.core.cost import Work, cost_of, sizes_refusal
 from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Units
 from desktop_app.core.task import Blob, Limits, Manifest
-
-_TRAINING_PASSES = 3  # forward, and twice as much backward
-_TRAINED_FLOATS = 3  # a weight and AdamW's two moments
-_FLOAT_BYTES = 4
-
-
-class Work(StrEnum):
-    """Which arithmetic a kind's steps are."""
-
-    TRAIN = "train"
-    INFER = "infer"
-    CHECK = "check"
 
 
 class Verification(StrEnum):
     """How a result is checked before it is paid."""
 
-    HELD_OUT = "held_out"  # the model's accuracy on rows the worker never saw
+    HELD_OUT = "held_out"  # the model's accuracy, or its loss, on rows the worker never saw
     RECOMPUTED = "recomputed"  # rows drawn after delivery are computed again
     NONE = "none"  # a check itself, run by whoever wants to know
 
 
 @dataclass(frozen=True, slots=True)
 class InputRule:
-    """One input of a kind."""
+    """One input of a kind. It may come in up to `files` parts: `role`, `role_2`, `role_3` …, each of `max_bytes` at most."""
 
     role: str
     formats: tuple[str, ...]
     max_bytes: int
+    files: int = 1
+
+    def roles(self) -> list[str]:
+        """The roles of its parts, in order; only the first must be there."""
+        return [self.role, *(f"{self.role}_{number}" for number in range(2, self.files + 1))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +49,17 @@ class ParamRule:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """A tier's reference speed: a step takes `fixed_us` + its multiplications / `macs_per_us` + the weights it moves / `weights_per_us`."""
+    """A tier's reference speed.
+
+    A step takes `fixed_us` + `layer_us` for each layer it launches + its multiplications / `macs_per_us` (or, in bfloat16,
+    / `half_macs_per_us`) + the weights it moves / `weights_per_us`.
+    """
 
     fixed_us: int
     macs_per_us: int
     weights_per_us: int
+    half_macs_per_us: int = 1
+    layer_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +80,14 @@ class Declaration:
 
 def steps(declaration: Declaration, params: Params) -> int:
     """How many micro-steps a task with these (checked) parameters has."""
-    if declaration.work is Work.TRAIN:
-        return int(params["steps"])
-    rows = min(int(params["rows"]), int(params.get("sample", params["rows"])))
-    return -(-rows // int(params["batch"]))
+    return cost_of(declaration.work, params).steps
 
 
 def step_us(declaration: Declaration, tier: Tier, params: Params) -> int:
     """Reference microseconds of one micro-step on the tier; KeyError when the kind is not offered there."""
-    speed = dict(declaration.speeds)[tier]
-    training = declaration.work is Work.TRAIN
-    shape = shape_of(params)
-    macs = shape.macs() * int(params["batch"]) * (_TRAINING_PASSES if training else 1)
-    moved = shape.weights() if training else 0
-    return speed.fixed_us + macs // speed.macs_per_us + moved // speed.weights_per_us
+    speed, cost = dict(declaration.speeds)[tier], cost_of(declaration.work, params)
+    multiplied = cost.macs // speed.macs_per_us + cost.half_macs // speed.half_macs_per_us
+    return speed.fixed_us + speed.layer_us * cost.layers + multiplied + cost.moved // speed.weights_per_us
 
 
 def reference_units(declaration: Declaration, tier: Tier, params: Params) -> Units:
@@ -103,36 +97,40 @@ def reference_units(declaration: Declaration, tier: Tier, params: Params) -> Uni
 
 def state_bytes(declaration: Declaration, params: Params) -> int:
     """An upper bound on the tensors a checkpoint of the task holds."""
-    slack = _FLOAT_BYTES * (int(params["features"]) + 1) + 64
-    if declaration.work is Work.TRAIN:
-        return _FLOAT_BYTES * _TRAINED_FLOATS * shape_of(params).weights() + slack
-    if declaration.work is Work.INFER:
-        return _FLOAT_BYTES * int(params["rows"]) * int(params["classes"]) + slack
-    return slack
+    return cost_of(declaration.work, params).state_bytes
 
 
 def limits(declaration: Declaration, tier: Tier, params: Params, inputs: tuple[Blob, ...]) -> Limits:
-    """Generous bounds for an honest run: what its files and state need on top of the runtime, and twenty times its reference time."""
-    held = state_bytes(declaration, params) + sum(blob.bytes for blob in inputs)
-    megabytes = held // 1_000_000 + 1
+    """Generous bounds for an honest run: what its files and state need on top of the runtime, and twenty times its reference time.
+
+    Kinds that say what they hold on the device need it there, or, on the practice device, in memory; their files are only mapped.
+    """
+    cost = cost_of(declaration.work, params)
+    files = sum(blob.bytes for blob in inputs) // 1_000_000
+    held = (cost.state_bytes + sum(blob.bytes for blob in inputs)) // 1_000_000 + 1
+    device = cost.device_bytes // 1_000_000
+    vram, ram = (1024 + device + device // 4, 2048 + 2 * files) if device else (1024 + 4 * held, 2048 + 6 * held)
+    ram += 6 * (cost.state_bytes // 1_000_000) if device else 0
+    practice = tier is Tier.PRACTICE
     seconds = reference_units(declaration, tier, params) // 1000
     return Limits(
-        vram_mb=0 if tier is Tier.PRACTICE else 1024 + 4 * megabytes,
-        ram_mb=2048 + 6 * megabytes,
-        disk_mb=64 + 2 * megabytes,
+        vram_mb=0 if practice else vram,
+        ram_mb=ram + 2 * device if practice else ram,
+        disk_mb=64 + 2 * held,
         wall_s=min(7 * 24 * 3600, 600 + 20 * seconds),
         step_ms=declaration.step_ms,
-        output_mb=16 + megabytes,
+        output_mb=16 + held,
     )
 
 
 def check(manifest: Manifest, declaration: Declaration) -> str | None:
     """Why a task's description does not fit its kind, in words, or None."""
     if not declaration.market:
-        return f"{declaration.kind} is a check that renters run themselves; it is not for the market"
+        return f"{declaration.kind} is run by whoever wants its answer; it is not for the market"
     params = dict(manifest.params)
     return (
         _params_refusal(params, declaration.params)
+        or sizes_refusal(declaration.work, params)
         or _inputs_refusal(manifest.inputs, declaration.inputs)
         or _work_refusal(manifest, declaration, params)
     )
@@ -153,9 +151,10 @@ def _params_refusal(params: Params, rules: tuple[ParamRule, ...]) -> str | None:
 
 
 def _inputs_refusal(inputs: tuple[Blob, ...], rules: tuple[InputRule, ...]) -> str | None:
-    if sorted(blob.role for blob in inputs) != sorted(rule.role for rule in rules):
+    told = sorted(blob.role for blob in inputs)
+    by_role = {role: rule for rule in rules for role in rule.roles() if role in told}
+    if told != sorted(by_role) or not all(_unbroken(rule, told) for rule in rules):
         return "the task must name each of these inputs once: " + ", ".join(rule.role for rule in rules)
-    by_role = {rule.role: rule for rule in rules}
     for blob in inputs:
         rule = by_role[blob.role]
         if blob.format not in rule.formats:
@@ -163,6 +162,12 @@ def _inputs_refusal(inputs: tuple[Blob, ...], rules: tuple[InputRule, ...]) -> s
         if blob.bytes > rule.max_bytes:
             return f"the input {blob.role} claims {_size(blob.bytes)}, more than the {_size(rule.max_bytes)} this kind allows"
     return None
+
+
+def _unbroken(rule: InputRule, told: list[str]) -> bool:
+    """Whether the first part is there, and no part is missing before a later one."""
+    there = [role in told for role in rule.roles()]
+    return there[0] and there == sorted(there, reverse=True)
 
 
 def _work_refusal(manifest: Manifest, declaration: Declaration, params: Params) -> str | None:

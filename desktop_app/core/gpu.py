@@ -4,6 +4,7 @@ Made by the NVML adapter (or the practice device, the CPU), read by the policy a
 give is None, never a zero.
 """
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -76,3 +77,8 @@ def tier_of(device: Device) -> Tier | None:
 def number_of(account: int) -> int:
     """The GPU that an account of the registry belongs to: its token's id. Above it the account counts sales and changes of tier."""
     return account & ((1 << _ID_BITS) - 1)
+
+
+def hardware_digest(uuid: str) -> str:
+    """What names a physical GPU in the registry: a hash, since the driver's uuid is nobody else's business."""
+    return "0x" + hashlib.sha256(f"sublet gpu {uuid}".encode()).hexdigest()

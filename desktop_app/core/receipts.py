@@ -19,7 +19,7 @@ class Receipt:
 
     task_id: str
     job_id: str
-    gpu_id: int
+    gpu_id: int  # the GPU's account, as it was leased to
     manifest_sha256: str
     epoch: int
     first_step: int
@@ -32,6 +32,7 @@ class Receipt:
     started: int  # unix seconds
     ended: int
     device: str  # the device's name, for the renter to read
+    hardware: str = ""  # what names the physical GPU in the registry, and by it the key that may sign
 
 
 @dataclass(frozen=True, slots=True)

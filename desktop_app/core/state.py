@@ -196,7 +196,7 @@ class JobAccount:
 class Payout:
     """Money that arrived on chain for this GPU's work."""
 
-    job_id: str
+    job_id: str  # "": it had waited, owed, because the stablecoin did not let it through
     amount: MicroUsd
     transaction: str
     block: int

@@ -1,4 +1,4 @@
-"""The pool at work on one session: requests answered, rates moved, vouchers settled, dead tasks buried.
+"""The pool at work on one session: requests answered, rates moved, vouchers kept and redeemed, dead tasks buried, jobs closed.
 
 A request is parsed, handed to whoever knows, and answered with a value or a refusal; trouble with the chain is a refusal
 too, in the words of the trouble. Called by `pool.main`.
@@ -14,9 +14,12 @@ from desktop_app.adapters.keys import Keys
 from desktop_app.adapters.market import Session, open_house, together
 from desktop_app.core.errors import AppError
 from desktop_app.pool.admission import Admission, bury
+from desktop_app.pool.fuel import Fuel
+from desktop_app.pool.keeper import Keeper
 from desktop_app.pool.rates import Rates, price_of
 from desktop_app.pool.relaying import RELAYER, Desk, controller_of, tier_of_number
 from desktop_app.pool.settlement import Settlement
+from desktop_app.pool.sweeping import Sweeping
 from desktop_app.wire import eip712
 from desktop_app.wire import market as wire
 from desktop_app.wire.market import PostedTask, Refusal
@@ -42,10 +45,13 @@ class Office:
         relayer = Relayer(chain, keys.address(RELAYER), sign)
         self._chain = chain
         self._tiers = tuple(tier for tier, _bounds in network.tiers)
-        self._desk = Desk(chain, relayer, keys)
+        fuel = Fuel(relayer, network.eth_usd)
+        self._desk = Desk(chain, relayer, keys, fuel)
         self._admission = Admission(chain, verify)
         self._rates = Rates(network)
-        self._settlement = Settlement(relayer, self._admission)
+        self._keeper = Keeper(chain, relayer, keys, fuel)
+        self._settlement = Settlement(self._keeper, self._admission)
+        self._sweeping = Sweeping(chain, relayer, fuel, self._keeper)
 
     async def serve(self, session: Session) -> None:
         """Work as long as the session lives."""
@@ -59,13 +65,15 @@ class Office:
             session.answer("pool.*", lambda subject, raw: self._answer(session, subject, raw)),
             self._rates.run(session),
             self._settlement.run(session),
+            self._keeper.run(session),
+            self._sweeping.run(session),
         )
 
     async def _answer(self, session: Session, subject: str, raw: bytes) -> bytes:
         try:
             answer = await self._decide(session, subject.removeprefix("pool."), raw)
         except AppError as error:
-            answer = Refusal(f"{error.title} {error.advice}"[:500])
+            answer = Refusal(f"{error.title} {error.advice}"[:500], own=True)
         if isinstance(answer, Refusal):
             _log.info("%s refused: %s", subject, answer.reason)
         return wire.pack(answer)
@@ -74,13 +82,13 @@ class Office:
         desk = self._desk
         match what:
             case "register":
-                return await _parsed(raw, wire.RegisterGpu, desk.register)
+                return await _parsed(raw, wire.RegisterGpu, lambda request: desk.register(session, request))
             case "quote":
                 return await _parsed(raw, wire.AskQuote, desk.quote)
             case "cash_out":
-                return await _parsed(raw, wire.SendCashOut, desk.cash_out)
+                return await _parsed(raw, wire.SendCashOut, lambda request: desk.cash_out(session, request))
             case "redeem":
-                return await _parsed(raw, wire.Redeem, desk.redeem)
+                return await _parsed(raw, wire.Redeem, lambda request: desk.redeem(session, request))
             case "open":
                 return await _parsed(raw, wire.OpenJob, lambda request: self._open(session, request))
             case "submit":
@@ -94,7 +102,7 @@ class Office:
         tier = tier_of_number(request.terms.tier)
         if tier is None:
             return Refusal("there is no such tier")
-        return await self._desk.open_job(request, await price_of(session, tier), controller_of(self._chain, tier))
+        return await self._desk.open_job(session, request, await price_of(session, tier), controller_of(self._chain, tier))
 
     async def _report(self, session: Session, request: wire.ReportTask) -> wire.Answer:
         """An agent ended a task's message because the task is not what it claims; so the task is over for everyone."""

@@ -18,7 +18,6 @@ a value or a `Refusal`. Everything is JSON; unknown keys, wrong ranges and overs
 Imported by the market adapter, the pool, the renter and the practice network.
 """
 
-import hashlib
 from enum import StrEnum
 from typing import Annotated, Final, TypeVar
 
@@ -53,6 +52,7 @@ _Address = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
 _Signature = Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{2,4096}\Z")]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Number = Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+_GpuAccount = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]  # a GPU's account in the registry: its id until it is sold
 _Reason = Annotated[str, msgspec.Meta(max_length=500)]
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")]
 _Ids = Annotated[tuple[_Id, ...], msgspec.Meta(max_length=1_000)]
@@ -91,7 +91,7 @@ class Grant(_Wire, frozen=True):
     """One lease that was given: the epoch, the GPU, and where it began (`sha256` of the checkpoint, "" for the beginning)."""
 
     epoch: _Number
-    gpu_id: _Number
+    gpu_id: _GpuAccount
     step: _Count
     sha256: str
     prev_receipt: str
@@ -102,7 +102,7 @@ class LeaseRecord(_Wire, frozen=True):
 
     standing: Standing
     epoch: _Count = 0
-    gpu_id: _Count = 0
+    gpu_id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 0
     sequence: _Count = 0  # of the message the holder holds
     copies: _Count = 0
     returns: _Count = 0
@@ -140,7 +140,7 @@ class VoucherVerdict(_Wire, frozen=True, tag="voucher"):
     """The renter pays: cumulative `units` for (job, GPU), and the tasks that this voucher newly covers."""
 
     job_id: _Bytes32
-    gpu_id: _Number
+    gpu_id: _GpuAccount
     units: _Number
     rate: _Number
     fee_bps: _Count
@@ -153,7 +153,7 @@ class Rejection(_Wire, frozen=True, tag="rejection"):
     """The renter does not pay for a task, and says why."""
 
     job_id: _Bytes32
-    gpu_id: _Number
+    gpu_id: _GpuAccount
     task_id: _Id
     reason: _Reason
 
@@ -162,9 +162,10 @@ Verdict = VoucherVerdict | Rejection
 
 
 class Refusal(_Wire, frozen=True, tag="refusal"):
-    """The pool's no, in words."""
+    """The pool's no, in words. `own`: the pool's own trouble (no ether, a limit, a silent chain), so that the asker may do it itself."""
 
     reason: _Reason
+    own: bool = False
 
 
 class RegisterGpu(_Wire, frozen=True):
@@ -177,7 +178,7 @@ class RegisterGpu(_Wire, frozen=True):
 
 
 class Registered(_Wire, frozen=True, tag="registered"):
-    gpu_id: _Number
+    gpu_id: _GpuAccount
 
 
 class AskQuote(_Wire, frozen=True):
@@ -234,7 +235,7 @@ class Redeem(_Wire, frozen=True):
     """Redeem a voucher on chain now."""
 
     job_id: _Bytes32
-    gpu_id: _Number
+    gpu_id: _GpuAccount
     units: _Number
     root: _Bytes32
     signature: _Signature
@@ -275,11 +276,6 @@ def unpack(raw: bytes, kind: type[_T], most: int = MOST_MESSAGE) -> _T | Refusal
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Refusal(str(error)[:500])
-
-
-def hardware_digest(uuid: str) -> str:
-    """What names a physical GPU in the registry: a hash, since the driver's uuid is nobody else's business."""
-    return "0x" + hashlib.sha256(f"sublet gpu {uuid}".encode()).hexdigest()
 
 
 def task_subject(tier: Tier) -> str:

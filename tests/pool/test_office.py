@@ -89,9 +89,9 @@ async def test_a_request_that_is_none_is_refused(here: Counter) -> None:
 
 async def test_hardware_is_registered_once_and_stays_its_owners(here: Counter) -> None:
     keys = here.town.money.keys
-    from desktop_app.core.gpu import Tier
+    from desktop_app.core.gpu import Tier, hardware_digest
 
-    asked = wire.RegisterGpu(keys.address("owner"), keys.address("operator"), wire.hardware_digest("GPU-7"), Tier.PRACTICE)
+    asked = wire.RegisterGpu(keys.address("owner"), keys.address("operator"), hardware_digest("GPU-7"), Tier.PRACTICE)
     first = await here.ask("pool.register", asked)
     assert isinstance(first, wire.Registered)
     assert await here.ask("pool.register", asked) == first
@@ -99,7 +99,7 @@ async def test_hardware_is_registered_once_and_stays_its_owners(here: Counter) -
     assert "another owner" in reason(await here.ask("pool.register", stranger))
     other_key = wire.RegisterGpu(asked.owner, keys.address("renter"), asked.hardware, Tier.PRACTICE)
     assert "another operator key" in reason(await here.ask("pool.register", other_key))
-    no_tier = wire.RegisterGpu(asked.owner, asked.operator, wire.hardware_digest("GPU-8"), Tier.LARGE)
+    no_tier = wire.RegisterGpu(asked.owner, asked.operator, hardware_digest("GPU-8"), Tier.LARGE)
     assert "does not trade" in reason(await here.ask("pool.register", no_tier))
 
 

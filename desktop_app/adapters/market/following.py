@@ -1,4 +1,4 @@
-"""Hears the renters' verdicts on one GPU's work, each once and in order, across restarts.
+"""Hears the renters' verdicts on this machine's work, each once and in order, across restarts.
 
 A voucher is posted only after the root's check against signature and escrow said yes; one that fails the check is told to
 the owner as a rejection of the tasks it claims to pay. Used by `Market`.
@@ -22,7 +22,7 @@ _CHECK_AGAIN_S = 2.0
 
 
 class Verdicts:
-    """Follows the verdicts of the GPU it was told last."""
+    """Follows the verdicts on every account it was told: after a GPU changed its account, work done before is still judged."""
 
     def __init__(
         self,
@@ -34,29 +34,25 @@ class Verdicts:
         self._post = post
         self._check = check
         self._settled = settled
-        self._gpu_id: int | None = None
+        self._followed: frozenset[int] = frozenset()
         self._changed = asyncio.Event()
 
     def follow(self, gpu_id: int) -> None:
-        """Whose verdicts to hear."""
-        if gpu_id != self._gpu_id:
-            self._gpu_id = gpu_id
+        """Whose verdicts to hear, too. `gpu_id` is a GPU's account."""
+        if gpu_id not in self._followed:
+            self._followed |= {gpu_id}
             self._changed.set()
 
     async def run(self, session: Session) -> None:
         """Hear them as long as the session lives."""
         while True:
             self._changed.clear()
-            gpu_id = self._gpu_id
-            await together(self._until_changed(), self._hear(session, gpu_id))
+            await together(self._until_changed(), *(self._hear(session, gpu_id) for gpu_id in self._followed))
 
     async def _until_changed(self) -> None:
         await self._changed.wait()
 
-    async def _hear(self, session: Session, gpu_id: int | None) -> None:
-        if gpu_id is None:
-            await asyncio.Event().wait()
-            return
+    async def _hear(self, session: Session, gpu_id: int) -> None:
         name = f"gpu-{gpu_id}"
         await durable(session, wire.VERDICTS, name, f"verdicts.{gpu_id}.*", PULL_WAIT_S)
         async with Puller(session, wire.VERDICTS, name) as puller:
@@ -94,4 +90,5 @@ def _arrived(verdict: wire.VoucherVerdict) -> m.VoucherArrived:
         root=verdict.root,
         signature=verdict.signature,
         task_ids=verdict.task_ids,
+        gpu=verdict.gpu_id,
     )

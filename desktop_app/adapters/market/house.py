@@ -9,6 +9,7 @@ from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolic
 from desktop_app.adapters.market.session import Session
 from desktop_app.core.gpu import Tier
 from desktop_app.wire import market as wire
+from desktop_app.wire import pooling
 
 _DAY = 24 * 3600
 _MB = 1024 * 1024
@@ -39,6 +40,9 @@ _BUCKETS = (
     (wire.LEASES, 30 * _DAY, wire.MOST_RECORD),
     (wire.JOBS, 30 * _DAY, wire.MOST_RECORD),
     (wire.RENTERS, 60 * _DAY, wire.MOST_SHEET),
+    (pooling.VOUCHERS, 60 * _DAY, wire.MOST_RECORD),
+    (pooling.DEEDS, pooling.DEED_LASTS_S, pooling.MOST_DEED),
+    (pooling.OWED, 365 * _DAY, pooling.MOST_DEED),
 )
 
 

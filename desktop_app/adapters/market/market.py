@@ -20,7 +20,7 @@ from desktop_app.adapters.market.offering import Judge, Offering
 from desktop_app.adapters.market.session import BROKEN, Session
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import CashOut, Quote
-from desktop_app.core.gpu import Device, Tier
+from desktop_app.core.gpu import Device, Tier, hardware_digest
 from desktop_app.core.money import MicroUsd, Rate
 from desktop_app.core.receipts import SignedReceipt, digest
 from desktop_app.core.state import JobAccount, NoticeKind
@@ -81,7 +81,7 @@ class Market:
         await self._offering.end()
 
     def follow(self, gpu_id: int) -> None:
-        """Hear the renters' verdicts on this GPU's work from now on."""
+        """Hear the renters' verdicts on the work of this GPU's account from now on."""
         self._verdicts.follow(gpu_id)
 
     async def resume(self, lease: Lease) -> None:
@@ -144,15 +144,15 @@ class Market:
     async def register(self, device: Device, tier: Tier, owner: str, operator: str) -> None:
         """Have the GPU registered on chain; asked again while it is under way, it is the same asking."""
         if self._registering is None or self._registering.done():
-            request = wire.RegisterGpu(owner, operator, wire.hardware_digest(device.uuid), tier)
+            request = wire.RegisterGpu(owner, operator, hardware_digest(device.uuid), tier)
             self._registering = asyncio.get_running_loop().create_task(self._register(device.uuid, request))
 
-    async def quote(self, cash_out: CashOut, sender: str) -> Quote | wire.Refusal:
-        """What the relayer asks for a cash-out."""
+    async def quote(self, cash_out: CashOut, sender: str) -> Quote | wire.Refusal | None:
+        """What the relayer asks for a cash-out; None when nobody answered."""
         answer = await self._ask("pool.quote", wire.AskQuote(sender, cash_out.to, cash_out.amount))
         if isinstance(answer, wire.Quoted):
             return Quote(MicroUsd(answer.amount), MicroUsd(answer.fee), answer.salt, answer.valid_before)
-        return answer if isinstance(answer, wire.Refusal) else wire.Refusal("the market does not answer; try again in a moment")
+        return answer if isinstance(answer, wire.Refusal) else None
 
     async def send_cash_out(self, cash_out: CashOut, sender: str) -> wire.Sent | wire.Refusal | None:
         """Hand a signed cash-out to the relayer; None when nobody answered, which settles nothing."""

@@ -91,6 +91,11 @@ class Session:
         """Remove a key."""
         await self.stream.publish(f"$KV.{bucket}.{key}", b"", headers={"KV-Operation": "DEL"})
 
+    async def keys(self, bucket: str) -> tuple[str, ...]:
+        """The keys of a bucket, removed ones among them as long as the bucket remembers that they were."""
+        found = await self.stream.stream_info(f"KV_{bucket}", subjects_filter=f"$KV.{bucket}.>")
+        return tuple(subject.removeprefix(f"$KV.{bucket}.") for subject in found.state.subjects or {})
+
     async def listen(self, subject: str, hear: Callable[[str, bytes], Awaitable[None]]) -> None:
         """Hear plain messages on a subject until the session ends."""
 

@@ -124,6 +124,8 @@ def _paid(state: State, payout: Payout, units: Units) -> State:
         payouts=_kept((payout, *wallet.payouts), wallet.block),
         by_day=_add_to_day(state, payout),
     )
+    if not payout.job_id:  # it had waited as owed, and its work was counted when it was redeemed
+        return replace(state, wallet=wallet)
     # Paid before its voucher was heard of: nothing is due on it, and the voucher will bring the terms.
     before = _account(state, payout.job_id) or JobAccount(payout.job_id, Rate(0), 0)
     account = replace(before, redeemed=Units(max(units, before.redeemed)), vouched=Units(max(units, before.vouched)))

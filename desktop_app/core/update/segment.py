@@ -7,6 +7,7 @@ signed when the wallet opens. Once signed, a receipt stays in the outbox until t
 from dataclasses import replace
 
 from desktop_app.core.effects import DeliverResult, Effect, ForgetTask, HandBack, ReturnLease, SignReceipt
+from desktop_app.core.gpu import hardware_digest
 from desktop_app.core.ledger import own_part
 from desktop_app.core.money import net
 from desktop_app.core.receipts import Receipt, SignedReceipt, result_sha256
@@ -47,7 +48,7 @@ def signed(state: State, one: SignedReceipt) -> Step:
     task = state.task
     if task is None or task.phase not in _OWED or outgoing(state, task) is not None:
         return state, ()
-    if one.receipt != replace(receipt(state, task), ended=one.receipt.ended, device=one.receipt.device):
+    if one.receipt != replace(receipt(state, task), ended=one.receipt.ended, device=one.receipt.device, hardware=one.receipt.hardware):
         return state, ()
     return replace(state, outbox=(*state.outbox, one)), (publish(task, one),)
 
@@ -91,6 +92,7 @@ def receipt(state: State, task: Task) -> Receipt:
         started=int(task.started),
         ended=max(int(task.started), int(state.now.timestamp())),  # the clock may have been set back
         device=state.gpu.device.name if state.gpu.device else "",
+        hardware=hardware_digest(state.gpu.device.uuid) if state.gpu.device else "",
     )
 
 

@@ -208,7 +208,7 @@ def test_where_the_relayer_does_not_quote_the_wallet_does() -> None:
     assert (cash_out(state), effects) == (own, (e.QuoteCashOut(own, (owing,)),))
     quoted = hear(state, QUOTED)[0]
     assert (cash_out(quoted).stage, cash_out(quoted).own, cash_out(quoted).reason) == (Stage.QUOTED, True, "")
-    signed, effects = hear(quoted, CONFIRM, SIGNED)
+    effects = hear(quoted, CONFIRM, SIGNED)[1]
     assert [effect.cash_out.own for effect in effects if isinstance(effect, e.SendCashOut)] == [True]
 
 

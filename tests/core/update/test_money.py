@@ -153,3 +153,8 @@ def test_a_rejected_result_is_told_and_no_longer_pending() -> None:
 def test_the_rejection_of_an_unknown_task_changes_nothing() -> None:
     state = hear(a_state(history=(a_record(),)), m.ClockTicked(NOON, Zone()))[0]
     assert hear(state, m.RenterRejectedResult("task-9", "no")) == (state, ())
+
+
+def test_money_that_had_waited_as_owed_is_paid_and_of_no_job() -> None:
+    state = hear(a_state(history=(a_record(),)), voucher(1_000), paid(1_000, amount=0), paid(0, "0xt2", amount=999, block=6, job_id=""))[0]
+    assert (earned(state), state.wallet.paid, [one.job_id for one in state.accounts]) == (0, 999, [JOB])
