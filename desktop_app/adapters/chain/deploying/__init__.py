@@ -66,7 +66,7 @@ def plan(deployment: Deployment, deployer: str) -> Planned:
         price = node.price()[0]
         priced = tuple((step, *_gas(node, step, market.deployer, bool(node.code(step.to)))) for step in steps)
         if not any(step.phase < Phase.HAND_OVER for step in steps):
-            _require_right(check(node, market, birth(node, market)))
+            _require_right(check(node, market, birth(node, market), done=not steps))
         return Planned(market.places(0), priced, price, node.balance(market.deployer))
 
 
@@ -94,7 +94,7 @@ def deploy(
             if not batch:
                 break
             if (last := batch[0].phase) is Phase.HAND_OVER:
-                _require_right(check(node, market, _born(node, market, first_block)))
+                _require_right(check(node, market, _born(node, market, first_block), done=False))
             for step in batch:
                 tell(step.what)
             gas += node.send(batch, market.deployer, sign)
@@ -105,7 +105,7 @@ def deploy(
         if last is Phase.HAND_OVER:
             findings = check_hand_over(node, market)
         else:
-            findings = check(node, market, born) if recheck or sent else Findings((), ())
+            findings = check(node, market, born, done=True) if recheck or sent else Findings((), ())
         _require_right(findings)
         return Deployed(market.places(born), sent, gas, findings.voted)
 

@@ -23,7 +23,6 @@ FACTORY_CODE: Final = bytes.fromhex(
 FACTORY_TRANSACTION: Final = bytes.fromhex(
     "f8a58085174876e800830186a08080b853604580600e600039806000f350fe" + FACTORY_CODE.hex() + "1ba0" + "22" * 32 + "a0" + "22" * 32
 )
-SALT: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +62,12 @@ def artefact(name: str) -> Artefact:
     return Artefact(name, tuple(content["abi"]), code, runtime, immutables)
 
 
-def address_of(creation: bytes) -> str:
-    """Where the factory puts what this code creates (EIP-1014), checksummed."""
+def address_of(creation: bytes, salt: bytes) -> str:
+    """Where the factory puts what this code creates with these 32 bytes of salt (EIP-1014), checksummed."""
     from eth_utils.address import to_checksum_address
     from eth_utils.crypto import keccak
 
-    packed = b"\xff" + bytes.fromhex(FACTORY[2:]) + SALT + bytes(keccak(creation))
+    packed = b"\xff" + bytes.fromhex(FACTORY[2:]) + salt + bytes(keccak(creation))
     return str(to_checksum_address(bytes(keccak(packed))[12:]))
 
 

@@ -33,15 +33,16 @@ class Findings:
     voted: tuple[str, ...]
 
 
-def check(node: Node, market: Market, first_block: int) -> Findings:
-    """Everything that is not as the deployment says, in words with both figures."""
+def check(node: Node, market: Market, first_block: int, *, done: bool) -> Findings:
+    """Everything that is not as the deployment says, in words with both figures; `done`: the deployer should have gone."""
     owner = node.ask(market.policy.owner())
     handed_over = ids.same_address(owner, market.timelock.address)
     wrong = [*_differences(node, _fixed(market)), *_stablecoin(node, market), *_trusted_before(node, market, first_block)]
     wrong += _granted_by_the_deployer(node, market, first_block)
     settings = [*_differences(node, _settings(market))]
     if handed_over:
-        wrong += _differences(node, _powerless(market))
+        wrong += _differences(node, _powerless(market)) if done else ()
+        wrong += _never_given(node, market, first_block)
         return Findings(tuple(wrong), (*settings, *_differences(node, _roles(market))))
     if not ids.same_address(owner, market.deployer):
         wrong.append(f"the policy's owner is {owner}, not {market.timelock.address}")
@@ -131,6 +132,15 @@ def _stablecoin(node: Node, market: Market) -> Iterator[str]:
     sample = ids.cash_out_typed(network, market.usdc, market.usdc, Quote(MicroUsd(0), MicroUsd(0), "0x" + "00" * 32, 0))
     if node.ask(TestUSDC(market.usdc).domain_separator()) != ids.domain_separator(sample):
         yield f"the stablecoin's DOMAIN_SEPARATOR is not that of {network.usdc_name!r}, version {network.usdc_version!r}"
+
+
+def _never_given(node: Node, market: Market, first_block: int) -> Iterator[str]:
+    """Roles that are missing though no vote took them away."""
+    for name, role, holder in market.roles():
+        if not node.ask(market.timelock.has_role(role, holder)):
+            taken = node.events(market.timelock.role_revoked_logs(role, holder), first_block, node.head())
+            if not taken:
+                yield f"{holder} was never made the timelock's {name}"
 
 
 def _granted_by_the_deployer(node: Node, market: Market, first_block: int) -> Iterator[str]:

@@ -4,6 +4,8 @@ Whoever knows the deployment and the deployer's address knows every address here
 from what the chain shows, never from a diary, so that a run cut short is simply done again. Called by `deploying`.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Protocol, TypeVar
@@ -19,7 +21,6 @@ from desktop_app.adapters.chain.deploying.artefacts import (
     FACTORY_PRICE,
     FACTORY_SIGNER,
     FACTORY_TRANSACTION,
-    SALT,
     Artefact,
     address_of,
     artefact,
@@ -68,13 +69,14 @@ class Piece:
 
     artefact: Artefact
     creation: bytes
+    salt: bytes
     address: str
     phase: Phase
 
     def step(self) -> Step:
         words = (len(self.creation) + 31) // 32
         gas = 53_000 + 17 * len(self.creation) + 2 * words + 200 * len(self.artefact.runtime) + _CONSTRUCTOR_GAS
-        data = "0x" + (SALT + self.creation).hex()
+        data = "0x" + (self.salt + self.creation).hex()
         return Step(f"create {self.artefact.name} at {self.address}", self.phase, FACTORY, data, gas)
 
 
@@ -87,7 +89,11 @@ class Asked(Protocol):
 
 
 class Market:
-    """The whole of it. `pieces` are in the order of their creation; `policy`, `timelock` and `governor` can be asked."""
+    """The whole of it. `pieces` are in the order of their creation; `policy`, `timelock` and `governor` can be asked.
+
+    The policy's salt is the hash of the terms that its constructor does not see, and the timelock's is the policy's address,
+    so that markets of different terms share nothing that has an owner.
+    """
 
     def __init__(self, deployment: Deployment, deployer: str) -> None:
         self.deployment, self.deployer = deployment, ids.checksummed(deployer)
@@ -95,9 +101,9 @@ class Market:
         start = (self.deployer, terms.treasury, terms.arbiter, terms.guardian, terms.attestors[0], terms.network.fee_bps, terms.allowance)
         money = None if terms.usdc else _piece("TestUSDC", self.deployer)
         self.usdc = money.address if money else ids.checksummed(str(terms.usdc))
-        policy = _piece("MarketPolicy", tuple(one.lower() if isinstance(one, str) else one for one in start))
+        policy = _piece("MarketPolicy", tuple(one.lower() if isinstance(one, str) else one for one in start), salt=_rest(terms))
         registry = _piece("GpuRegistry", policy.address)
-        timelock = _piece("GpuTimelock", rules.delay, [], [NOBODY], self.deployer)
+        timelock = _piece("GpuTimelock", rules.delay, [], [NOBODY], self.deployer, salt=bytes.fromhex(policy.address[2:]).rjust(32, b"\0"))
         cash_out = _piece("CashOut", self.usdc)
         escrow = _piece("TaskEscrow", self.usdc, registry.address, phase=Phase.SETTLE)
         votes = (rules.voting_delay, rules.voting_period, rules.threshold, rules.quorum, rules.guardian.lower())
@@ -189,10 +195,17 @@ def _call(what: str, deed: Deed[None], phase: Phase = Phase.SETTLE) -> Step:
     return Step(what, phase, deed.address, deed.data)
 
 
-def _piece(name: str, *arguments: object, phase: Phase = Phase.CREATE) -> Piece:
+def _piece(name: str, *arguments: object, phase: Phase = Phase.CREATE, salt: bytes = bytes(32)) -> Piece:
     made = artefact(name)
     creation = made.creation(*arguments)
-    return Piece(made, creation, address_of(creation), phase)
+    return Piece(made, creation, salt, address_of(creation, salt), phase)
+
+
+def _rest(terms: Deployment) -> bytes:
+    """What the policy is told after its creation, and how votes are held, in 32 bytes."""
+    rules = terms.governance
+    votes = [rules.delay, rules.voting_delay, rules.voting_period, rules.threshold, rules.quorum, rules.guardian.lower()]
+    return hashlib.sha256(json.dumps([terms.bounds(), [one.lower() for one in terms.attestors], votes]).encode()).digest()
 
 
 def _role(name: str) -> str:
