@@ -1,8 +1,8 @@
 """`sublet tour`: the whole road, on a fresh profile, with real parts and test money, told step by step.
 
-Shares the GPU, earns from three tasks, takes the GPU back in the middle of a fourth, goes on, cashes out to a fresh
-address, and reads the chain before and after. Exit status 0 only if every balance adds up to the micro-dollar. Called by
-`__main__`, and by the installer where there is no display.
+Shares the GPU, gives a second person three tenths of it, earns from three tasks, takes the GPU back in the middle of a fourth,
+goes on, cashes out to a fresh address, and reads the chain before and after. Exit status 0 only if every balance adds up to the
+micro-dollar. Called by `__main__`, and by the installer where there is no display.
 """
 
 import os
@@ -22,9 +22,10 @@ from desktop_app.adapters.chain import Chain
 from desktop_app.core import ledger, messages
 from desktop_app.core.cashout import OPEN_STAGES, Stage, arrives
 from desktop_app.core.errors import AppError
-from desktop_app.core.money import MicroUsd, net
+from desktop_app.core.money import MicroUsd, net, split
 from desktop_app.core.state import Paid, State, TaskRecord
 from desktop_app.core.task import Phase
+from desktop_app.practice.co_owner import co_own
 from desktop_app.wire import phrases
 from desktop_app.wire.guest import Guest, NoAgent
 from desktop_app.wire.networks import load_practice
@@ -35,6 +36,7 @@ START_S = 90.0
 TASK_S = 180.0
 CASH_OUT_S = 60.0
 TAKE_BACK_AT = 0.3  # of the fourth task
+SHARE_BPS = 3_000
 
 
 def main(_arguments: Sequence[str]) -> int:
@@ -65,9 +67,13 @@ class Tour:
         """Every step in turn; whether the figures agree."""
         self._settle_in()
         chain = Chain(load_practice(self.profile.practice / "network.json"))
-        self._earn()
-        self._take_back()
-        return self._cash_out(chain)
+        try:
+            friend = self._share(chain)
+            self._earn()
+            self._take_back()
+            return self._cash_out(chain, friend)
+        finally:
+            chain.close()
 
     def _settle_in(self) -> None:
         _say("1. A fresh profile: a practice market, a chain and a wallet on this machine")
@@ -83,18 +89,28 @@ class Tour:
         print(f"   wallet    {state.wallet.address}")
         print(f"   balance   {phrases.exact(state.wallet.balance or 0)}")
 
-    def _earn(self) -> None:
-        _say(f"2. One click shares the GPU; the first {TASKS_FIRST} tasks")
+    def _share(self, chain: Chain) -> str:
+        """Turn sharing on, and as soon as the GPU is on chain give a part of it away, before it has earned anything."""
+        _say("2. One click shares the GPU, and its owner gives a second person a part of it")
         self.guest.post(messages.OwnerTurnedSharing(True))
         self._wait("the sandbox", lambda state: state.readiness.level is not None, START_S)
         ready = self.guest.state.readiness
         print(f"   sandbox   {ready.level}: {sum(check.held for check in ready.checks)} of {len(ready.checks)} probes held")
+        state = self._wait("the registration", lambda state: state.gpu.chain_id is not None, START_S)
+        account = state.gpu.chain_id or 0
+        friend = co_own(chain, self.profile, self.passphrase, account, SHARE_BPS)
+        print(f"   GPU {account}     on chain; one transaction of the wallet, with test ether for its gas from the practice chain's")
+        print(f"             founder, gives {phrases.share(SHARE_BPS, 10_000)} of it to {friend}")
+        return friend
+
+    def _earn(self) -> None:
+        _say(f"3. The first {TASKS_FIRST} tasks")
         for count in range(1, TASKS_FIRST + 1):
             state = self._wait(f"task {count}", lambda state, wanted=count: len(_paid(state)) >= wanted, TASK_S)  # type: ignore[misc]
             _tell_task(_paid(state)[-count])
 
     def _take_back(self) -> None:
-        _say("3. The owner wants the GPU back in the middle of a task")
+        _say("4. The owner wants the GPU back in the middle of a task")
         state = self._wait("a task under way", _under_way, TASK_S)
         held = state.task
         assert held is not None and held.progress is not None  # noqa: S101 - `_under_way` says so
@@ -105,7 +121,7 @@ class Tour:
         print(f"   clicked   at step {held.progress.step} of {held.progress.of}")
         print(f"   GPU back  after {record.stopped_ms:.0f} ms; steps lost: {record.steps_lost}")
         self._wait("the task handed back", lambda state: state.task is None, TASK_S)
-        _say("4. Sharing goes on; the same task is finished from its checkpoint")
+        _say("5. Sharing goes on; the same task is finished from its checkpoint")
         self.guest.post(messages.OwnerTurnedSharing(True))
         state = self._wait("the task again", lambda state: any(_is(line, task_id) for line in _paid(state)), TASK_S)
         segments = [line for line in state.history if line.task_id == task_id]
@@ -115,8 +131,8 @@ class Tour:
         self.guest.post(messages.OwnerTurnedSharing(False))
         self._wait("the end of sharing", lambda state: state.task is None and ledger.earned(state) == 0, TASK_S)
 
-    def _cash_out(self, chain: Chain) -> bool:
-        _say("5. Cash out everything to a fresh address")
+    def _cash_out(self, chain: Chain, friend: str) -> bool:
+        _say("6. Cash out everything to a fresh address")
         wallet, fresh = self.guest.state.wallet.address, "0x" + secrets.token_hex(20)
         before, _block = chain.balance(wallet)
         state = self._wait("the books", lambda state: state.wallet.balance == before, CASH_OUT_S)
@@ -134,22 +150,28 @@ class Tour:
         self.guest.post(messages.OwnerConfirmedCashOut(name))
         state = self._wait("the transfer", lambda state: _stage(state, name) not in OPEN_STAGES, CASH_OUT_S)
         print(f"   sent      {state.cash_out.transaction if state.cash_out else ''}")
-        return self._reckon(chain, wallet, fresh, before, quote.amount, arrives(quote))
+        return self._reckon(chain, (wallet, friend), fresh, before, quote.amount, arrives(quote))
 
-    def _reckon(self, chain: Chain, wallet: str, fresh: str, before: int, amount: int, arriving: int) -> bool:
-        _say("6. What the chain says")
-        after, _block = chain.balance(wallet)
+    def _reckon(self, chain: Chain, owners: tuple[str, str], fresh: str, before: int, amount: int, arriving: int) -> bool:
+        """Hold every balance against what receipts, rates and shares come to, each rounded as the escrow rounds."""
+        _say("7. What the chain says")
+        wallet, friend = owners
+        after, block = chain.balance(wallet)
         arrived, _block = chain.balance(fresh)
+        shared, _block = chain.balance(friend)
         state = self.guest.state
-        owed = sum(net(account.redeemed, account.rate, account.fee_bps) for account in state.accounts)
+        whole = sum(net(account.redeemed, account.rate, account.fee_bps) for account in state.accounts)
+        parts = _parts(chain, owners, block, state)
         checks = (
-            ("paid by the escrow, as the receipts say", owed, before),
-            ("paid, as the app says", state.wallet.paid, before),
+            ("paid to both owners, as the receipts say", whole, before + shared),
+            ("paid to the wallet, seven tenths of each", sum(owner for owner, _friend in parts), before),
+            ("paid to the co-owner, three tenths of each", sum(part for _owner, part in parts), shared),
+            ("paid to the wallet, as the app says", state.wallet.paid, before),
             ("left in the wallet", before - amount, after),
             ("arrived at the fresh address", arriving, arrived),
         )
         for name, expected, seen in checks:
-            print(f"   {name:<42} {phrases.exact(seen):>12}  {'agrees' if expected == seen else 'expected ' + phrases.exact(expected)}")
+            print(f"   {name:<44} {phrases.exact(seen):>12}  {'agrees' if expected == seen else 'expected ' + phrases.exact(expected)}")
         confirmed = state.cash_out is not None and state.cash_out.stage is Stage.CONFIRMED
         return confirmed and all(expected == seen for _name, expected, seen in checks)
 
@@ -158,6 +180,23 @@ class Tour:
         if state is None:
             raise AppError(f"The tour waited {timeout_s:.0f} s for {what} in vain.", f"The agent says: {phrases.why(self.guest.state)}")
         return state
+
+
+def _parts(chain: Chain, owners: tuple[str, str], block: int, state: State) -> list[tuple[MicroUsd, MicroUsd]]:
+    """What each redemption has to pay wallet and co-owner: the worth of its units, less what was paid before, split."""
+    wallet, friend = owners
+    shared = {(payout.transaction, payout.job_id) for payout, _units in chain.payouts(friend, 0, block)}
+    terms = {account.job_id: account for account in state.accounts}
+    paid = dict.fromkeys(terms, 0)
+    parts = []
+    for payout, units in chain.payouts(wallet, 0, block):
+        job = terms[payout.job_id]
+        worth = net(units, job.rate, job.fee_bps)
+        share = SHARE_BPS if (payout.transaction, payout.job_id) in shared else 0  # the grant may come a moment after the first task
+        owner, part = split(worth - paid[payout.job_id], (share,))
+        parts.append((owner, part))
+        paid[payout.job_id] = worth
+    return parts
 
 
 def _told_to_end(number: int, _frame: object) -> None:
