@@ -7,6 +7,7 @@ renter's own (no sandbox, a silent chain) decides nothing: the receipt is looked
 
 import asyncio
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from desktop_app.adapters.chain import Chain, escrow_domain, recover_message, re
 from desktop_app.adapters.market import Session
 from desktop_app.adapters.market.blobs import WrongBlob, download
 from desktop_app.adapters.market.leases import look
-from desktop_app.core.gpu import TIER_NUMBERS
+from desktop_app.core.gpu import TIER_NUMBERS, number_of
 from desktop_app.core.money import Units
 from desktop_app.core.receipts import SignedReceipt, canonical, digest, root
 from desktop_app.core.task import Blob, Manifest
@@ -31,6 +32,7 @@ from desktop_app.wire.eip712 import TypedMessage, Voucher
 
 _log = logging.getLogger(__name__)
 _MB = 1_000_000
+_DIGEST = re.compile(r"0x[0-9a-f]{64}")
 
 
 class Verifying:
@@ -125,14 +127,16 @@ class Verifying:
     def _signatures_refusal(self, manifest: Manifest, chain: tuple[SignedReceipt, ...]) -> str | None:
         """Why a receipt is not the word of a GPU that may do this work, or None."""
         for one in chain:
-            gpu = self._chain.gpu(one.receipt.gpu_id)
-            if gpu is None:
-                return f"there is no GPU {one.receipt.gpu_id} in the registry"
-            if gpu.tier != TIER_NUMBERS[manifest.tier]:
-                return f"GPU {gpu.id} is of another tier than the task"
+            account = one.receipt.gpu_id
+            tier = self._chain.tier(account)
+            if tier is None:
+                return f"there is no GPU account {account} in the registry"
+            if tier != TIER_NUMBERS[manifest.tier]:
+                return f"GPU {number_of(account)} is of another tier than the task"
+            operator = self._chain.operator(account, one.receipt.hardware) if _DIGEST.fullmatch(one.receipt.hardware) else ""
             signer = recover_message(canonical(one.receipt), one.signature)
-            if signer is None or not same_address(signer, gpu.operator):
-                return f"a receipt is not signed by the operator key of GPU {gpu.id}"
+            if signer is None or not operator or not same_address(signer, operator):
+                return f"a receipt is not signed by the operator key of GPU {number_of(account)}"
         return None
 
     async def _stale(self, session: Session, chain: tuple[SignedReceipt, ...]) -> str | None:

@@ -37,6 +37,7 @@ class House:
     network: Network
     keys: Keys
     gpu: int
+    hardware: str = ""  # of the GPU
 
     @contextmanager
     def chain(self, *urls: str) -> Iterator[Chain]:
@@ -138,4 +139,4 @@ def _furnished(house: House) -> House:
         mined(house.relayer(opened).register(asked, *proof))
         gpu = opened.gpu_of_hardware(asked.hardware)
         assert gpu is not None
-        return replace(house, gpu=gpu)
+        return replace(house, gpu=gpu, hardware=asked.hardware)

@@ -20,7 +20,7 @@ from desktop_app.adapters.supervisor import once
 from desktop_app.adapters.supervisor.hosted import HostedWorker, Order
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.core import messages as m
-from desktop_app.core.gpu import Device, DeviceKind, Tier
+from desktop_app.core.gpu import Device, DeviceKind, Tier, hardware_digest
 from desktop_app.core.money import Rate, Units
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical, result_sha256
 from desktop_app.core.task import Blob, Lease, Manifest, segment_units
@@ -46,6 +46,7 @@ class AgentSide:
     market: Market
     posted: list[m.Message] = field(default_factory=list)
     gpu_id: int = 0
+    hardware: str = ""
 
     @property
     def wallet(self) -> str:
@@ -64,6 +65,7 @@ class AgentSide:
         device = Device(DeviceKind.PRACTICE, uuid, "CPU", 8_000, 65)
         await self.market.register(device, Tier.PRACTICE, self.wallet, self.keys.address(OPERATOR))
         self.gpu_id = (await self.wait(m.MarketRegisteredGpu)).chain_id
+        self.hardware = hardware_digest(uuid)
 
     async def lease(self, count: int = 1) -> Lease:
         await self.market.offer(self.gpu_id, Tier.PRACTICE, Rate(0))
@@ -105,6 +107,7 @@ class AgentSide:
             started=int(time.time()) - 1,
             ended=int(time.time()),
             device="CPU",
+            hardware=self.hardware,
         )
         return SignedReceipt(receipt, self.keys.sign_message(OPERATOR, canonical(receipt)))
 

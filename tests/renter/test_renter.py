@@ -76,6 +76,7 @@ class Desk:
                 task_id=task_id, job_id=manifest.job_id, gpu_id=gpu, manifest_sha256=manifest.sha256, epoch=epoch, first_step=first,
                 last_step=last, units=segment_units(manifest, first, last), state_sha256="" if final else "ee" * 32,
                 result_sha256=result_sha256(result) if final else "", prev=previous, final=final, started=1, ended=2, device="test",
+                hardware=self.counter.town.money.hardware,
             )  # fmt: skip
             grants.append(wire.Grant(epoch, gpu, first, "" if first == 0 else "ee" * 32, previous))
             signed = SignedReceipt(body, self.counter.town.money.keys.sign_message(by, canonical(body)))
