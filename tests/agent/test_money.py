@@ -12,17 +12,21 @@ from typing import cast
 
 import pytest
 
-from desktop_app.adapters.chain import Chain, Done, ExpiredUnused
+from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Mined, Refused
 from desktop_app.adapters.keys import WALLET, Keys
 from desktop_app.adapters.market import Market
+from desktop_app.agent import following as following_module
 from desktop_app.agent import money as money_module
+from desktop_app.agent.carrying import NoEther
 from desktop_app.agent.money import Money
 from desktop_app.agent.wallet import Wallet
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.errors import AppError
+from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Units
-from desktop_app.core.state import Payout, State
+from desktop_app.core.state import JobAccount, Payout, State
+from desktop_app.wire.eip712 import Voucher
 from desktop_app.wire.market import Refusal, Sent
 from desktop_app.wire.networks import practice
 from tests import builders
@@ -69,8 +73,17 @@ class Script:
     def balance(self, _address: str) -> object:
         return self._next()
 
-    def payouts(self, _address: str, _after: int, _upto: int) -> object:
+    def payouts(self, _address: str, _after: int, _upto: int, _gpu: int | None) -> object:
         return [(Payout(builders.JOB, MicroUsd(7), "0xt", 9, 1), Units(7))]
+
+    def gpu(self, _number: int) -> object:
+        return None
+
+    # as the wallet that carries for itself
+
+    def carry(self, *_asked: object) -> object:
+        return self._next()
+
 
 
 @pytest.fixture
@@ -88,10 +101,36 @@ def posted(monkeypatch: pytest.MonkeyPatch) -> list[m.Message]:
     return []
 
 
-def money(keys: Keys, posted: list[m.Message], market: Script, chain: Script) -> tuple[Money, Wallet]:
+class Own:
+    """The wallet as its own relayer, saying what it was told to; and what it was asked."""
+
+    def __init__(self, *answers: object) -> None:
+        self.script = Script(*answers)
+        self.asked: list[tuple[object, ...]] = []
+
+    def __call__(self, _chain: Chain, _keys: Keys, _address: str) -> "Own":
+        return self
+
+    def _answer(self, *asked: object) -> object:
+        self.asked.append(tuple(bytes(one) if isinstance(one, bytearray) else one for one in asked))
+        return self.script.carry()
+
+    def quote(self, *asked: object) -> object:
+        return self._answer("quote", *asked)
+
+    def carry(self, *asked: object) -> object:
+        return self._answer("carry", *asked)
+
+    def redeem(self, *asked: object) -> object:
+        return self._answer("redeem", *asked)
+
+
+def money(
+    keys: Keys, posted: list[m.Message], market: Script, chain: Script, *accounts: JobAccount, locked: bool = True
+) -> tuple[Money, Wallet]:
     wallet = Wallet(keys, posted.append, unattended=False)
-    state = builders.a_state()
-    held = replace(state, wallet=replace(state.wallet, address=keys.address(WALLET)))
+    state = builders.a_state(accounts=accounts)
+    held = replace(state, wallet=replace(state.wallet, address=keys.address(WALLET), needs_passphrase=locked))
     return Money(NETWORK, cast(Chain, chain), cast(Market, market), keys, wallet, posted.append, lambda: held), wallet
 
 
@@ -149,24 +188,131 @@ async def test_a_signature_is_made_with_the_passphrase_given_for_it_and_only_one
         keys.sign_message(WALLET, b"anything")
 
 
-async def test_sending_is_tried_until_somebody_takes_it(keys: Keys, posted: list[m.Message]) -> None:
-    market = Script(None, Refusal("busy"), None, Sent("0xtx"))
+async def test_a_lent_passphrase_is_a_copy(keys: Keys, posted: list[m.Message]) -> None:
+    wallet = Wallet(keys, posted.append, unattended=False)
+    assert wallet.lend_passphrase() is None
+    await wallet.take_secret("spend", bytearray(RIGHT))
+    lent = wallet.lend_passphrase()
+    assert lent == RIGHT
+    wallet.forget()
+    assert lent == RIGHT
+    assert wallet.spend_passphrase() is None
+
+
+async def test_what_is_refused_for_its_own_sake_is_tried_until_its_time_is_over(keys: Keys, posted: list[m.Message]) -> None:
+    market = Script(Refusal("the stablecoin is paused"), Refusal("the stablecoin is paused"), Sent("0xtx"))
     road, _wallet = money(keys, posted, market, Script("unused yet"))
     await asyncio.wait_for(road.send(SIGNED), 10)
-    assert market.asked == 4
-    assert posted == [m.CashOutSent("c1", "0xtx")]
-
-
-async def test_sending_ends_only_when_the_chain_says_that_its_time_is_over(keys: Keys, posted: list[m.Message]) -> None:
-    market, chain = Script(Refusal("the fee no longer pays")), Script("unused yet", SILENT, "unused yet", ExpiredUnused())
-    road, _wallet = money(keys, posted, market, chain)
+    assert (market.asked, posted) == (3, [m.CashOutSent("c1", "0xtx")])
+    chain = Script("unused yet", SILENT, "unused yet", ExpiredUnused())
+    road, _wallet = money(keys, posted, Script(Refusal("the stablecoin is paused")), chain)
     await asyncio.wait_for(road.send(SIGNED), 10)
-    assert market.asked == chain.asked == 4
-    assert said(posted) == ["ChainLost", "CashOutFailed"]
+    assert chain.asked == 4
+    assert said(posted)[1:] == ["ChainLost", "CashOutFailed"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "The market's relayer does not answer."),
+        (Refusal("the market's relayer has no ether left for gas", own=True), "The market's relayer says: {}."),
+        (Refusal("The chain is silent.", own=True), "The chain is silent."),
+    ],
+)
+async def test_a_relayer_that_will_not_carry_yields_to_the_wallet(
+    keys: Keys, posted: list[m.Message], answer: Refusal | None, reason: str
+) -> None:
+    said_why = reason.format(answer.reason if answer else "")
+    road, _wallet = money(keys, posted, Script(answer), Script("unused yet"))
+    await asyncio.wait_for(road.send(SIGNED), 10)
+    assert posted == [m.CarrierFailed("c1", False, said_why)]
+    posted.clear()
+    road, _wallet = money(keys, posted, Script(answer), Script((MicroUsd(5), 0)))
+    await road.quote(ASKED, ())
+    assert posted[-1] == m.CarrierFailed("c1", False, said_why)
+
+
+async def test_the_wallet_carries_with_the_passphrase_that_signed_and_redeems_what_is_left(
+    keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Own(Mined("0xown", 9, 1))
+    monkeypatch.setattr(money_module, "OwnCarrier", own)
+    owing = builders.an_account(vouched=2_000, keeping=Keeping(gpu=42))
+    road, wallet = money(keys, posted, Script(None), Script("unused yet"), owing)
+    await wallet.take_secret("spend", bytearray(RIGHT))
+    await road.sign(replace(SIGNING, own=True))
+    signed = posted.pop()
+    assert isinstance(signed, m.CashOutSigned)
+    await asyncio.wait_for(road.send(replace(SIGNED, own=True)), 10)
+    assert posted == [m.CashOutSent("c1", "0xown")]
+    voucher = Voucher(owing.job_id, 42, owing.vouched, owing.root)
+    assert own.asked == [
+        ("carry", replace(SIGNED, own=True), QUOTE, RIGHT),
+        ("redeem", voucher, owing.signature, MicroUsd(1_998), RIGHT),
+    ]
+    assert wallet.spend_passphrase() is None
+
+
+async def test_a_wallet_without_ether_says_what_is_missing(keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(money_module, "OwnCarrier", Own(NoEther(10**14, "send it")))
+    road, _wallet = money(keys, posted, Script(None), Script("unused yet"))
+    missing = "The market's relayer does not answer. With about 0.0001 ETH in your wallet Sublet can send it itself."
+    await asyncio.wait_for(road.send(replace(SIGNED, own=True)), 10)
+    assert posted == [m.CarrierFailed("c1", True, missing)]
+    road, _wallet = money(keys, posted, Script(None), Script((MicroUsd(5), 0)))
+    await road.quote(replace(ASKED, own=True, reason="The market's relayer says: no."), ())
+    assert posted[-1] == m.CarrierFailed("c1", True, missing.replace("does not answer", "says: no"))
+
+
+async def test_a_wallet_with_ether_quotes_no_fee_but_the_gas(keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    offer = Quote(MicroUsd(5), MicroUsd(0), "0x" + "01" * 32, QUOTE.valid_before, 10**14)
+    own = Own(Refused("VoucherStale", "it is stale"), offer, "that is not an address")
+    monkeypatch.setattr(money_module, "OwnCarrier", own)
+    road, _wallet = money(keys, posted, Script(None), Script((MicroUsd(5), 0)), locked=False)
+    await road.quote(replace(ASKED, own=True), (builders.an_account(vouched=5),))
+    assert posted[-1] == m.CashOutQuoted("c1", offer)
+    assert [one[0] for one in own.asked] == ["redeem", "quote"]
+    await road.quote(replace(ASKED, own=True), ())
+    assert posted[-1] == m.CashOutRefused("c1", "that is not an address")
+
+
+async def test_what_the_chain_refuses_the_wallet_is_not_sent(keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(money_module, "OwnCarrier", Own(Refused("X", "the stablecoin is paused")))
+    road, _wallet = money(keys, posted, Script(None), Script("unused yet"))
+    await asyncio.wait_for(road.send(replace(SIGNED, own=True)), 10)
+    assert posted == [m.CarrierFailed("c1", True, "the stablecoin is paused")]
+    await road.sign(replace(ASKED, own=True))
+    assert len(posted) == 1
+
+
+async def test_vouchers_are_redeemed_by_the_market_and_what_was_not_is_said(keys: Keys, posted: list[m.Message]) -> None:
+    one, two, three = (builders.an_account(f"j{number}", vouched=5) for number in range(3))
+    road, _wallet = money(keys, posted, Script(Sent("0x"), None, Refusal("it is stale")), Script(None))
+    await road.redeem((one, two, three), own=False)
+    assert posted == [m.RedeemFailed(("j1",), False, "The market's relayer does not answer.")]
+
+
+async def test_a_locked_wallet_redeems_nothing_and_an_open_one_does(
+    keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owing = builders.an_account(vouched=5)
+    own = Own(Mined("0x", 1, 1), NoEther(10**14, "redeem it"))
+    monkeypatch.setattr(money_module, "OwnCarrier", own)
+    road, _wallet = money(keys, posted, Script(None), Script(None))
+    await road.redeem((owing,), own=True)
+    (told,) = posted
+    assert isinstance(told, m.RedeemFailed) and told.own and "Your wallet is locked" in told.reason and own.asked == []
+    posted.clear()
+    road, _wallet = money(keys, posted, Script(None), Script(None), locked=False)
+    await road.redeem((owing,), own=True)
+    assert posted == []
+    await road.redeem((owing,), own=True)
+    (told,) = posted
+    assert isinstance(told, m.RedeemFailed) and told.reason.endswith("With about 0.0001 ETH in your wallet Sublet can redeem it itself.")
 
 
 async def test_what_was_sent_unheard_is_found_on_the_chain(keys: Keys, posted: list[m.Message]) -> None:
-    road, _wallet = money(keys, posted, Script(None), Script("unused yet", Done("0xtx", NETWORK.confirmations)))
+    road, _wallet = money(keys, posted, Script(None), Script(Done("0xtx", NETWORK.confirmations)))
     await asyncio.wait_for(road.send(SIGNED), 10)
     assert posted == [m.CashOutConfirmed("c1", "0xtx", NETWORK.confirmations)]
 
@@ -180,7 +326,7 @@ async def test_a_sent_one_is_watched_to_its_last_confirmation(keys: Keys, posted
 
 
 async def test_the_chain_is_followed_through_silence(keys: Keys, posted: list[m.Message], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(money_module, "FOLLOW_IDLE_S", 0.02)
+    monkeypatch.setattr(following_module, "FOLLOW_IDLE_S", 0.02)
     road, _wallet = money(keys, posted, Script(None), Script(SILENT, (MicroUsd(7), 9)))
     following = asyncio.create_task(road.follow())
     async with asyncio.timeout(10):
@@ -192,7 +338,7 @@ async def test_the_chain_is_followed_through_silence(keys: Keys, posted: list[m.
 
 
 async def test_a_wake_is_not_waited_for(keys: Keys, posted: list[m.Message]) -> None:
-    assert money_module.FOLLOW_IDLE_S >= 10
+    assert following_module.FOLLOW_IDLE_S >= 10
     state: State = builders.a_state()
     assert state.wallet.chain_ok
     road, _wallet = money(keys, posted, Script(None), Script((MicroUsd(7), 0)))
