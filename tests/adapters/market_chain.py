@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from desktop_app.adapters import chain
-from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, Sign
+from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, Settled, Sign
 from desktop_app.adapters.chain.deploying import deploy
 from desktop_app.adapters.keys import Keys
 from desktop_app.core.cashout import Quote
@@ -21,6 +21,7 @@ from desktop_app.core.money import MicroUsd, Units
 from desktop_app.wire import eip712
 from desktop_app.wire.eip712 import Registration, Terms, Voucher
 from desktop_app.wire.networks import Network, network_of
+from tests.adapters.two_chains import Ground, anvil
 from tests.founding import terms
 
 ROLES = ("deployer", "attestor", "relayer", "treasury", "arbiter", "guardian", "renter", "owner", "operator")
@@ -97,7 +98,7 @@ def mined(outcome: Mined | Refused) -> Mined:
     return outcome
 
 
-def refused(outcome: Mined | Refused) -> Refused:
+def refused(outcome: Mined | Settled | Refused) -> Refused:
     """The refusal, which must have come."""
     assert isinstance(outcome, Refused), outcome
     return outcome
@@ -113,9 +114,8 @@ def until(done: Callable[[], bool], seconds: float = 10) -> None:
 
 @contextmanager
 def open_house(folder: Path) -> Iterator[House]:
-    """Start the chain, deploy, fund the renter with a million test dollars, register one GPU."""
-    keys = Keys(folder / "keys", lambda: bytearray(b"only test money here"), standing=ROLES, wallet=False, n=1 << 4)
-    keys.create_or_open()
+    """Start the practice chain, deploy, fund the renter with a million test dollars, register one GPU."""
+    keys = _keys(folder)
     data = folder / "chain"
     data.mkdir()
     funded = [f"{keys.address(role)}={100 * ETHER}" for role in ("deployer", "relayer")]
@@ -123,13 +123,32 @@ def open_house(folder: Path) -> Iterator[House]:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
         try:
-            url = f"http://127.0.0.1:{int(process.stdout.readline())}"
-            asked = terms(url, *(keys.address(role) for role in ("treasury", "arbiter", "guardian", "attestor")))
-            found = deploy(asked, keys.address("deployer"), lambda fields: keys.sign_transaction("deployer", fields))
-            network = network_of(asked.network, found.places)
-            yield _furnished(House(network, keys, 0))
+            yield founded(keys, f"http://127.0.0.1:{int(process.stdout.readline())}")
         finally:
             process.stdin.close()
+
+
+@contextmanager
+def open_anvil_house(folder: Path) -> Iterator[tuple[House, Ground]]:
+    """The same on Anvil, whose blocks and clock are in the test's hands."""
+    keys = _keys(folder)
+    with anvil(folder) as ground:
+        for role in ("deployer", "relayer", "renter"):
+            ground.ask("anvil_setBalance", keys.address(role), hex(100 * ETHER))
+        yield founded(keys, ground.url), ground
+
+
+def _keys(folder: Path) -> Keys:
+    keys = Keys(folder / "keys", lambda: bytearray(b"only test money here"), standing=ROLES, wallet=False, n=1 << 4)
+    keys.create_or_open()
+    return keys
+
+
+def founded(keys: Keys, url: str) -> House:
+    """A market founded and furnished on the chain at `url`."""
+    asked = terms(url, *(keys.address(role) for role in ("treasury", "arbiter", "guardian", "attestor")))
+    found = deploy(asked, keys.address("deployer"), lambda fields: keys.sign_transaction("deployer", fields))
+    return _furnished(House(network_of(asked.network, found.places), keys, 0))
 
 
 def _furnished(house: House) -> House:

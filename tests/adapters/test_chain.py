@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from eth_account import Account
 
-from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Relayer, Unused, cash_out_nonce, job_id
+from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Machine, Relayer, Unused, cash_out_nonce, job_id
 from desktop_app.core import money
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd, Units
@@ -85,7 +85,8 @@ def test_the_whole_road_of_the_money(house: House, chain: Chain, relayer: Relaye
     closed = chain.job(job)
     assert closed is not None and not closed.is_open and closed.held == 0
     treasury = house.keys.address("treasury")
-    mined(relayer.sweep_fees())
+    mined(relayer.sweep_fees([job]))
+    assert mined(relayer.sweep_fees([job])).already
     assert chain.balance(treasury)[0] >= money.fee(money.gross(HOUR, RATE), 10)
 
 
@@ -111,26 +112,30 @@ def test_every_deed_may_be_asked_for_twice(house: House, chain: Chain, relayer: 
     assert mined(relayer.redeem(voucher, signature)).already
     assert mined(relayer.redeem(*house.voucher(voucher.job, 40_000))).already
     assert chain.balance(house.keys.address("owner"))[0] == before
-    asked, proof = house.registration()
-    assert not mined(relayer.register(asked, proof)).already
-    assert mined(relayer.register(asked, proof)).already
+    asked, *proof = house.registration()
+    assert not mined(relayer.register(asked, *proof)).already
+    assert mined(relayer.register(asked, *proof)).already
 
 
 def test_a_gpu_is_found_by_its_hardware(house: House, chain: Chain, relayer: Relayer) -> None:
-    asked, proof = house.registration()
+    asked, *proof = house.registration()
     assert chain.gpu_of_hardware(asked.hardware) is None
-    mined(relayer.register(asked, proof))
+    mined(relayer.register(asked, *proof))
     found = chain.gpu_of_hardware(asked.hardware)
     assert found is not None
     gpu = chain.gpu(found)
     assert gpu is not None
-    assert (gpu.owner, gpu.operator, gpu.tier, gpu.retired) == (asked.owner, asked.operator, TIER, False)
+    assert (gpu.owner, gpu.account, gpu.tier, gpu.retired) == (asked.owner, found, TIER, False)
+    assert chain.machine(asked.hardware) == Machine(found, asked.operator) and chain.account(found) == found
+    assert chain.operator(found, asked.hardware) == asked.operator and chain.operator(found, "0x" + "77" * 32) == ""
+    assert chain.tier(found) == TIER and chain.tier(10**6) is None
     assert chain.payees(found) == ((asked.owner, 10_000),)
-    assert chain.gpu(10**6) is None and chain.payees(10**6) == ()
-    other, proof = house.registration(owner=fresh(), hardware=asked.hardware)
-    assert refused(relayer.register(other, proof)).reason == f"this hardware is registered already, as GPU {found}"
-    forged, _ = house.registration()
-    assert "attestor did not sign" in refused(relayer.register(forged, proof)).reason
+    assert chain.gpu(10**6) is None and chain.payees(10**6) == () and chain.account(10**6) is None
+    assert chain.machine("0x" + "77" * 32) is None
+    other, *proof = house.registration(owner=fresh(), hardware=asked.hardware)
+    assert refused(relayer.register(other, *proof)).reason == f"this hardware is registered already, as GPU {found}"
+    forged, *_ = house.registration()
+    assert "or did not sign exactly this" in refused(relayer.register(forged, *proof)).reason
 
 
 def test_a_voucher_is_checked_as_the_escrow_would(house: House, chain: Chain, relayer: Relayer) -> None:
@@ -140,10 +145,10 @@ def test_a_voucher_is_checked_as_the_escrow_would(house: House, chain: Chain, re
     assert seen.good and (seen.rate, seen.fee_bps) == (RATE, 10)
     assert chain.check_voucher(*house.voucher(job, 60_000, by="attestor")).good
     for voucher, proof, reason in (
-        (*house.voucher(job, 60_000, by="owner"), "neither the renter nor the attestor"),
-        (replace(good, units=Units(60_001)), signature, "neither the renter nor the attestor"),
+        (*house.voucher(job, 60_000, by="owner"), "neither the renter nor an attestor"),
+        (replace(good, units=Units(60_001)), signature, "neither the renter nor an attestor"),
         (*house.voucher(job, 100_001), "100000 units left, and 100001 are asked"),
-        (*house.voucher(job, 60_000, gpu=10**6), "no GPU 1000000"),
+        (*house.voucher(job, 60_000, gpu=10**6), "no GPU account 1000000"),
         (*house.voucher("0x" + "ab" * 32, 60_000), "no such job"),
     ):
         checked = chain.check_voucher(voucher, proof)
@@ -161,6 +166,7 @@ def test_a_voucher_redeemed_by_another_while_it_is_checked_is_good(
     ask = chain.job
 
     def ask_and_be_overtaken(job_id: str) -> object:
+        monkeypatch.undo()
         found = ask(job_id)
         mined(relayer.redeem(voucher, signature))
         return found
@@ -170,8 +176,8 @@ def test_a_voucher_redeemed_by_another_while_it_is_checked_is_good(
 
 
 def test_a_pinned_job_pays_its_gpu_alone(house: House, chain: Chain, relayer: Relayer) -> None:
-    asked, proof = house.registration()
-    mined(relayer.register(asked, proof))
+    asked, *proof = house.registration()
+    mined(relayer.register(asked, *proof))
     other = chain.gpu_of_hardware(asked.hardware)
     job = house.open_job(relayer, house.terms(gpu=house.gpu))
     assert f"for GPU {house.gpu}, not GPU {other}" in chain.check_voucher(*house.voucher(job, 1_000, gpu=other)).reason
@@ -210,7 +216,7 @@ def test_a_cash_out_is_found_without_reading_the_whole_chain(house: House, chain
     assert middle == done[1][2].block
     assert chain._block_from(time_then, head) == middle
     assert chain._block_from(time_then + 10**6, head) == head
-    assert chain._block_from(0, head) == 0
+    assert chain._block_from(0, head) == house.network.first_block
     for to, quote, one in done:
         status = chain.cash_out_status(owner, to, quote)
         assert isinstance(status, Done) and status.transaction == one.transaction
@@ -280,8 +286,8 @@ def test_what_is_no_address_is_not_asked_for(house: House, chain: Chain) -> None
         ({"chain_id": 1}, "chain id is 31337, not 1"),
         ({"escrow": "0x" + "12" * 20}, "no TaskEscrow"),
         ({"usdc_version": "1"}, "DOMAIN_SEPARATOR"),
-        ({"attestor": "0x" + "12" * 20}, "attestor is"),
-        ({"treasury": "0x" + "12" * 20}, "treasury is"),
+        ({"attestor": "0x" + "12" * 20}, "is no attestor of this market"),
+        ({"policy": "0x" + "12" * 20}, "no MarketPolicy"),
     ],
 )
 def test_a_chain_that_is_not_the_profiles_is_refused(house: House, change: dict[str, int | str], reason: str) -> None:

@@ -118,7 +118,7 @@ def test_a_node_that_knows_the_bytes_already_has_taken_them(house: House) -> Non
 
 
 def test_a_node_that_forgot_the_bytes_gets_them_again(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("desktop_app.adapters.chain.sending._RESEND_S", 0.5)
+    monkeypatch.setattr("desktop_app.adapters.chain.flights.RESEND_S", 0.5)
     sent: list[str] = []
 
     def weather(method: str, body: bytes) -> str:
@@ -261,6 +261,6 @@ def test_a_sender_without_ether_is_told(house: House) -> None:
     with house.chain() as opened:
         poor = house.relayer(opened, "owner")
         assert poor.ether() == 0
-        asked, proof = house.registration()
+        asked, *proof = house.registration()
         with pytest.raises(AppError, match="no ether left"):
-            poor.register(asked, proof)
+            poor.register(asked, *proof)

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import pytest
 from eth_account.messages import encode_typed_data
@@ -9,6 +10,7 @@ from eth_utils.crypto import keccak
 
 from desktop_app.adapters import chain
 from desktop_app.adapters.chain import Chain, ids
+from desktop_app.adapters.chain.bindings import task_escrow
 from desktop_app.core import money
 from desktop_app.core.money import Units
 from desktop_app.wire import eip712
@@ -28,49 +30,69 @@ def opened(house: House) -> Iterator[Chain]:
         yield found
 
 
-def digest(message: TypedMessage) -> bytes:
+def digest(message: TypedMessage) -> str:
     signable = encode_typed_data(full_message=message)
-    return bytes(keccak(b"\x19" + signable.version + signable.header + signable.body))
+    return "0x" + bytes(keccak(b"\x19" + signable.version + signable.header + signable.body)).hex()
+
+
+def packed(promise: Voucher) -> task_escrow.Voucher:
+    return task_escrow.Voucher(promise.job, promise.gpu, int(promise.units), promise.receipts_root)
+
+
+def random_voucher(units: int) -> Voucher:
+    return Voucher("0x" + secrets.token_hex(32), 2**256 - 1, Units(units), "0x" + secrets.token_hex(32))
 
 
 @pytest.mark.parametrize("units", [0, 1, 2**64 - 1])
-def test_a_voucher_is_the_one_the_escrow_checks(house: House, opened: Chain, units: int) -> None:
-    promise = Voucher("0x" + secrets.token_hex(32), 2**256 - 1, Units(units), "0x" + secrets.token_hex(32))
-    functions = opened.client.contract("TaskEscrow").functions
-    theirs = opened.client.view(functions.voucherDigest((promise.job, promise.gpu, units, promise.receipts_root)))
-    assert digest(eip712.voucher(chain.escrow_domain(house.network), promise)) == theirs
+def test_a_voucher_and_a_claim_are_those_the_escrow_checks(house: House, opened: Chain, units: int) -> None:
+    promise, client = random_voucher(units), opened.client
+    escrow = chain.escrow_domain(house.network)
+    assert digest(eip712.voucher(escrow, promise)) == client.view(client.escrow.voucher_digest(packed(promise)))
+    assert digest(eip712.claim(escrow, promise)) == client.view(client.escrow.claim_digest(packed(promise)))
+    theirs = client.view(client.escrow.challenge_digest(promise.job, promise.gpu, units))
+    assert digest(eip712.challenge(escrow, promise.job, promise.gpu, promise.units)) == theirs
 
 
-def test_a_registration_is_the_one_the_registry_checks(house: House, opened: Chain) -> None:
+@pytest.mark.parametrize("count", [1, 2, 33])
+def test_a_batch_is_the_one_the_escrow_checks(house: House, opened: Chain, count: int) -> None:
+    rows = [random_voucher(number) for number in range(count)]
+    theirs = opened.client.view(opened.client.escrow.batch_digest(tuple(packed(one) for one in rows)))
+    assert digest(chain.batch_typed(house.network, rows)) == theirs
+
+
+def test_a_registration_and_a_tier_are_those_the_registry_checks(house: House, opened: Chain) -> None:
     asked = Registration(house.keys.address("owner"), "0x" + secrets.token_hex(32), 255, house.keys.address("operator"), 2**256 - 1)
-    functions = opened.client.contract("GpuRegistry").functions
-    theirs = opened.client.view(functions.registerDigest(asked.owner, asked.hardware, asked.tier, asked.operator, asked.deadline))
+    registry = opened.client.registry
+    theirs = opened.client.view(registry.register_digest(asked.owner, asked.hardware, asked.tier, asked.operator, asked.deadline))
     assert digest(eip712.register(chain.registry_domain(house.network), asked)) == theirs
+    account = chain.account_of(7, 3)
+    theirs = opened.client.view(registry.set_tier_digest(account, 2, 99))
+    assert digest(eip712.set_tier(chain.registry_domain(house.network), account, 2, 99)) == theirs
+    assert (account, chain.gpu_of_account(account), chain.era_of_account(account)) == (7 + 3 * 2**40, 7, 3)
 
 
 def test_a_jobs_id_and_escrow_are_the_contracts(house: House, opened: Chain) -> None:
-    functions = opened.client.contract("TaskEscrow").functions
+    escrow = opened.client.escrow
     most = Terms(
         house.keys.address("renter"), 255, 2**64 - 1, 2**64 - 1, Units(2**64 - 1), 2**64 - 1, 2**32 - 1, "0x" + "ff" * 32, "0x" + "01" * 32
     )
     for terms in (house.terms(), house.terms(units=1, rate=1), most):
-        packed = (terms.renter, terms.tier, terms.gpu, terms.rate, terms.units, terms.deadline, terms.window, terms.spec_hash, terms.salt)
-        theirs = opened.client.view(functions.jobId(packed))
-        assert isinstance(theirs, bytes) and chain.job_id(house.network, terms) == "0x" + theirs.hex()
-        assert opened.client.view(functions.escrowFor(terms.units, terms.rate)) == money.escrow(terms.units, terms.rate)
+        theirs = opened.client.view(escrow.job_id(task_escrow.Terms(**asdict(terms))))
+        assert chain.job_id(house.network, terms) == theirs
+        assert opened.client.view(escrow.escrow_for(terms.units, terms.rate)) == money.escrow(terms.units, terms.rate)
 
 
-def test_a_cash_outs_nonce_is_the_contracts(house: House, opened: Chain) -> None:
+def test_the_nonces_are_the_contracts(house: House, opened: Chain) -> None:
     quote, to = house.quote(10**12, 12_345), house.keys.address("owner")
-    salt = bytes.fromhex(quote.salt[2:])
-    theirs = opened.client.view(opened.client.contract("CashOut").functions.nonceOf(to, int(quote.amount), int(quote.fee), salt))
-    assert isinstance(theirs, bytes) and chain.cash_out_nonce(to, quote) == "0x" + theirs.hex()
+    theirs = opened.client.view(opened.client.cash_out.nonce_of(to, int(quote.amount), int(quote.fee), quote.salt))
+    assert chain.cash_out_nonce(to, quote) == theirs
+    job, salt = "0x" + secrets.token_hex(32), "0x" + secrets.token_hex(32)
+    assert chain.top_up_nonce(house.network, job, 12_345, salt) == opened.client.view(opened.client.escrow.top_up_nonce(job, 12_345, salt))
 
 
 def test_the_stablecoins_domain_is_its_own(house: House, opened: Chain) -> None:
     message = chain.cash_out_typed(house.network, house.keys.address("owner"), house.keys.address("renter"), house.quote(1))
-    theirs = opened.client.view(opened.client.contract("TestUSDC").functions.DOMAIN_SEPARATOR())
-    assert isinstance(theirs, bytes) and ids.domain_separator(message) == "0x" + theirs.hex()
+    assert ids.domain_separator(message) == opened.client.view(opened.client.usdc.domain_separator())
 
 
 def test_every_field_counts(house: House) -> None:

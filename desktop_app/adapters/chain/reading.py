@@ -197,6 +197,19 @@ class Chain:
         except Reverted:
             return None
 
+    def tier(self, account: int) -> int | None:
+        """The tier of the work that an account is paid for, or None when there never was such an account."""
+        found = self.client.view(self.client.registry.payout(account))
+        return None if found.holder == _NOBODY else found.tier
+
+    def operator(self, account: int, digest: str) -> str:
+        """The key that signs for an account's work on a piece of hardware, also when the GPU was sold since; "" for none.
+
+        A key that was named in another era speaks for that one, and an era's own key only until another is named.
+        """
+        found = self.client.view(self.client.registry.machines(digest))
+        return found.operator if found.id and ids.account_of(found.id, found.era) == account else ""
+
     def payees(self, account: int) -> tuple[tuple[str, int], ...]:
         """Who is paid for work on an account, with basis points; the holder, who takes residual and dust, first. Empty: no such account."""
         found = self.client.view(self.client.registry.payees(account))
