@@ -4,6 +4,6 @@
 const fs = require("node:fs");
 const path = require("node:path");
 
-const solc = require(path.join(process.env.SUBLET_NODE_MODULES, "solc"));
+const solc = require(path.resolve(process.env.SUBLET_NODE_MODULES, "solc"));
 if (process.argv.includes("--version")) console.log(`solc, the solidity compiler commandline interface\nVersion: ${solc.version()}`);
 else process.stdout.write(solc.compile(fs.readFileSync(0, "utf8")));
