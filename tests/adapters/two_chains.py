@@ -13,6 +13,7 @@ from pathlib import Path
 
 import requests
 from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from desktop_app.practice.lifeline import die_with_parent
 from tests.contracts.conftest import installed_modules
@@ -39,13 +40,21 @@ class Ground:
         assert "error" not in answer, answer
         return answer["result"]
 
+    def wait(self, seconds: int) -> None:
+        """Let the chain's time pass."""
+        if self.name == "practice":
+            time.sleep(seconds)
+        else:
+            self.ask("evm_increaseTime", hex(seconds))
+            self.ask("evm_mine")
+
     def count(self, address: str) -> int:
         """Transactions mined from an address."""
         return int(str(self.ask("eth_getTransactionCount", address, "latest")), 16)
 
 
-def signer(account: object) -> Callable[[dict[str, int | str]], bytes]:
-    return lambda fields: bytes(account.sign_transaction(fields).raw_transaction)  # type: ignore[attr-defined]
+def signer(account: LocalAccount) -> Callable[[dict[str, int | str]], bytes]:
+    return lambda fields: bytes(account.sign_transaction(fields).raw_transaction)  # type: ignore[arg-type]  # narrower than it takes
 
 
 @contextmanager
