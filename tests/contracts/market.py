@@ -86,7 +86,7 @@ class Market:
     def deploy_code(self, runtime: str) -> str:
         """A contract with these bytes of code (hex), for wallets that answer ERC-1271 in one way."""
         size = len(runtime) // 2
-        create = HexStr(f"0x61{size:04x}600d60003961{size:04x}6000f3{runtime}")
+        create = HexStr(f"0x61{size:04x}600e60003961{size:04x}6000f3{runtime}")
         receipt = self._transact({**self._fields(DEPLOYER, TX_GAS), "data": create})
         return str(receipt["contractAddress"])
 

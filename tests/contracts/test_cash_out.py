@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.contracts.market import ANNE, OWNER, STRANGER, Market, refused
+from tests.contracts.market import Market
+from tests.contracts.people import ANNE, BOB, OWNER, STRANGER
+from tests.contracts.refusals import refused
 
 SALT = b"\x05" * 32
 
@@ -87,3 +89,16 @@ def test_money_is_not_sent_where_it_would_be_lost(funded: Market) -> None:
 def test_more_than_there_is_moves_nothing(funded: Market) -> None:
     with refused("ERC20InsufficientBalance"):
         funded.send(STRANGER, funded.cash_out.functions.cashOut(*signed(funded, 5_000_001, 1)))
+
+
+def test_a_frozen_receiver_gets_nothing_and_nobody_takes_the_fee(funded: Market) -> None:
+    arguments = signed(funded, 1_000_000, 10)
+    funded.freeze(ANNE)
+    with refused("AccountBlacklisted", ANNE.address):
+        funded.send(STRANGER, funded.cash_out.functions.cashOut(*arguments))
+    assert (funded.balance(OWNER), funded.balance(STRANGER)) == (5_000_000, 0)
+
+
+def test_whoever_brings_it_first_has_the_fee(funded: Market) -> None:
+    funded.send(BOB, funded.cash_out.functions.cashOut(*signed(funded, 1_000_000, 10)))
+    assert (funded.balance(BOB), funded.balance(STRANGER)) == (10, 0)

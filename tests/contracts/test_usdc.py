@@ -3,7 +3,9 @@
 import pytest
 from eth_account import Account
 
-from tests.contracts.market import ANNE, BOB, DEPLOYER, RENTER, STRANGER, Market, refused
+from tests.contracts.market import Market
+from tests.contracts.people import ANNE, BOB, DEPLOYER, RENTER, STRANGER
+from tests.contracts.refusals import refused
 
 PERMIT = ("owner", "address"), ("spender", "address"), ("value", "uint256"), ("nonce", "uint256"), ("deadline", "uint256")
 CANCEL = ("authorizer", "address"), ("nonce", "bytes32")
@@ -80,17 +82,35 @@ def test_a_cancelled_authorisation_moves_nothing(market: Market) -> None:
         market.send(STRANGER, transfer(*values, sign(market, "TransferWithAuthorization", MOVE, *values)))
 
 
-def test_frozen_accounts_and_a_paused_token_move_nothing(market: Market) -> None:
-    transfer = market.usdc.functions.transfer
-    market.send(DEPLOYER, market.usdc.functions.blacklist(ANNE.address))
+def test_frozen_accounts_move_nothing_receive_nothing_and_approve_nothing(market: Market) -> None:
+    transfer, approve = market.usdc.functions.transfer, market.usdc.functions.approve
+    market.mint(ANNE.address, 1)
+    market.send(RENTER, approve(ANNE.address, 1))
+    market.freeze(ANNE)
     assert market.usdc.functions.isBlacklisted(ANNE.address).call()
-    with refused("AccountBlacklisted"):
-        market.send(RENTER, transfer(ANNE.address, 1))
-    with refused("AccountBlacklisted"):
-        market.send(ANNE, market.usdc.functions.approve(BOB.address, 1))
-    market.send(DEPLOYER, market.usdc.functions.unBlacklist(ANNE.address))
+    attempts = [
+        (RENTER, transfer(ANNE.address, 1)),
+        (ANNE, transfer(BOB.address, 1)),
+        (ANNE, approve(BOB.address, 1)),
+        (RENTER, approve(ANNE.address, 2)),
+        (DEPLOYER, market.usdc.functions.mint(ANNE.address, 1)),
+    ]
+    for who, call in attempts:
+        with refused("AccountBlacklisted", ANNE.address):
+            market.send(who, call)
+    market.freeze(ANNE, False)
+    market.send(ANNE, market.usdc.functions.transferFrom(RENTER.address, BOB.address, 1))
+
+
+def test_a_paused_token_moves_nothing(market: Market) -> None:
     market.send(DEPLOYER, market.usdc.functions.pause())
-    with refused("EnforcedPause"):
-        market.send(RENTER, transfer(ANNE.address, 1))
+    for call in (market.usdc.functions.transfer(ANNE.address, 1), market.usdc.functions.approve(ANNE.address, 1)):
+        with refused("EnforcedPause"):
+            market.send(RENTER, call)
     market.send(DEPLOYER, market.usdc.functions.unpause())
-    market.send(RENTER, transfer(ANNE.address, 1))
+    market.send(RENTER, market.usdc.functions.transfer(ANNE.address, 1))
+    assert market.balance(ANNE) == 1
+
+
+def test_the_deployer_names_the_owner(market: Market) -> None:
+    assert market.deploy("TestUSDC", ANNE.address).functions.owner().call() == ANNE.address
