@@ -180,11 +180,9 @@ abstract contract Guards is Powers {
     function empty() external returns (string memory) {
         if (_stopped) usdc.unpause();
         _stopped = false;
-        usdc.unBlacklist(address(escrow));
-        _frozen[address(escrow)] = false;
+        _freeze(address(escrow), false);
         for (uint256 i = 0; i < CROWD; ++i) {
-            usdc.unBlacklist(people[i]);
-            _frozen[people[i]] = false;
+            _freeze(people[i], false);
             if (escrow.owed(people[i]) != 0) escrow.withdrawOwed(people[i]);
             (_money[people[i]], _owed[people[i]]) = (_money[people[i]] + _owed[people[i]], 0);
         }

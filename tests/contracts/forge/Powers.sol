@@ -21,7 +21,8 @@ abstract contract Powers is Claimants {
         Dice.Hand memory hand = Dice.Hand(seed);
         uint256 start = hand.roll(CROWD);
         address who = people[start];
-        for (uint256 i = 1; i < CROWD && (_owed[who] == 0 || !_moves(who)); ++i) who = people[(start + i) % CROWD];
+        for (uint256 i = 1; i < CROWD && _owed[who] == 0; ++i) who = people[(start + i) % CROWD];
+        if (hand.once(3)) _freeze(who, false);
         bytes4 expected = _owed[who] == 0 ? ITaskEscrow.NothingOwed.selector : _moves(who) ? bytes4(0) : ANY;
         bytes memory call = abi.encodeCall(escrow.withdrawOwed, (who));
         if (!_try(_anyone(hand), address(escrow), call, expected, Guard.BOOKS, "withdrawOwed")) return;
@@ -112,9 +113,7 @@ abstract contract Powers is Claimants {
     function freeze(uint256 seed) external counted {
         Dice.Hand memory hand = Dice.Hand(seed);
         address who = hand.once(8) ? address(escrow) : _anyone(hand);
-        _frozen[who] = who == address(escrow) ? hand.once(4) : hand.once(3);
-        if (_frozen[who]) usdc.blacklist(who);
-        else usdc.unBlacklist(who);
+        _freeze(who, hand.once(who == address(escrow) ? 4 : 3));
         ++counts["freeze"];
     }
 
@@ -143,6 +142,12 @@ abstract contract Powers is Claimants {
         uint256 most = kind < 6 ? 1 minutes : kind < 12 ? 4 hours : kind < 15 ? 2 days : 15 days;
         VM.warp(block.timestamp + 1 + hand.roll(most));
         ++counts["wait"];
+    }
+
+    function _freeze(address who, bool frozen) internal {
+        _frozen[who] = frozen;
+        if (frozen) usdc.blacklist(who);
+        else usdc.unBlacklist(who);
     }
 
     function _bookSweep(bytes32[] memory jobs) internal {
