@@ -18,7 +18,8 @@ from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 
-from desktop_app.core.catalogue import Declaration, InputRule, ParamRule, Speed, Verification, Work, check
+from desktop_app.core.catalogue import Declaration, InputRule, ParamRule, Speed, Verification, check
+from desktop_app.core.cost import Work
 from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Units
 from desktop_app.core.task import Blob, Limits, Manifest
@@ -75,9 +76,9 @@ class _Manifest(_Strict, frozen=True):
     task_id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f][0-9a-f-]{7,63}\Z")]
     job_id: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-f]{64}\Z")]
     renter: Annotated[str, msgspec.Meta(pattern=r"^0x[0-9a-fA-F]{40}\Z")]
-    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+\.[a-z]+/[0-9]{1,4}\Z", max_length=64)]
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[a-z]+(\.[a-z]+)?/[0-9]{1,4}\Z", max_length=64)]
     tier: Tier
-    inputs: Annotated[tuple[_Blob, ...], msgspec.Meta(max_length=8)]
+    inputs: Annotated[tuple[_Blob, ...], msgspec.Meta(max_length=16)]
     params: Annotated[dict[_Word, _Param], msgspec.Meta(max_length=64)]
     seed: _Count
     steps: _Number

@@ -17,7 +17,7 @@ MOST_TENSORS: Final = 10_000
 MOST_DIMENSIONS: Final = 8
 MOST_NAME: Final = 512
 
-WIDTHS: Final = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8, "F64": 8}
+WIDTHS: Final = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "F16": 2, "BF16": 2, "I32": 4, "F32": 4, "I64": 8, "F64": 8}
 """Bytes of one element, by the dtypes that are taken."""
 
 _LENGTH_BYTES: Final = 8

@@ -129,13 +129,13 @@ def _compare(managed: Side, plain: Side, pairs: int, seconds: float) -> list[tup
 
 
 def _report(name: str, ratios: list[float]) -> None:
-    low, high = _interval(sorted(ratios))
+    low, high = interval(sorted(ratios))
     work.figure(f"{name}_low", low, "ratio")
     work.figure(f"{name}_high", high, "ratio")
     work.figure(name, statistics.median(ratios), "ratio")
 
 
-def _interval(ordered: list[float]) -> tuple[float, float]:
+def interval(ordered: list[float]) -> tuple[float, float]:
     """The 95 % interval of the median by order statistics: free of any assumption on the shape of the noise."""
     count = len(ordered)
     rank = next((rank for rank in range(count // 2, 0, -1) if _coverage(count, rank) >= 0.95), 1)

@@ -121,7 +121,7 @@ def test_size_and_depth_are_bounded_before_anything_is_read() -> None:
         {"inputs": [{"role": "../x", "sha256": "ab" * 32, "bytes": 1, "format": "safetensors"}]},
         {"inputs": [{"role": "data", "sha256": "ab" * 32, "bytes": 1, "format": "safetensors", "path": "/etc"}]},
         {"inputs": ["data"]},
-        {"inputs": [{"role": "data", "sha256": "ab" * 32, "bytes": 1, "format": "safetensors"}] * 9},
+        {"inputs": [{"role": "data", "sha256": "ab" * 32, "bytes": 1, "format": "safetensors"}] * 17},
         {"params": {"width": True}},
         {"params": {"width": [1]}},
         {"params": {"width": 10**400}},
@@ -174,16 +174,18 @@ def test_the_catalogues_rules_hold_at_the_door() -> None:
 
 def test_the_catalogue_is_whole() -> None:
     kinds = catalogue()
-    assert sorted(kinds) == ["check.classifier/1", "check.predictions/1", "infer.batch/1", "train.classifier/1"]
+    checks = ["check.classifier/1", "check.embeddings/1", "check.lora/1", "check.predictions/1"]
+    assert sorted(kinds) == ["bench/1", *checks, "embed/1", "infer.batch/1", "train.classifier/1", "train.lora/1"]
     for name, declared in kinds.items():
         assert declared.kind == name
-        assert declared.market == name.startswith(("train", "infer"))
+        assert declared.market == name.startswith(("train", "infer", "embed"))
         assert declared.market == (declared.verification is not Verification.NONE)
         assert declared.step_ms == 50
         assert Tier.PRACTICE in dict(declared.speeds)
-        assert all(rule.formats == ("safetensors",) for rule in declared.inputs)
+        assert all(set(rule.formats) <= {"safetensors", "jsonl"} for rule in declared.inputs)
+        assert sum(rule.files for rule in declared.inputs) <= 17  # of which a manifest lists sixteen
         assert all(rule.low < rule.high for rule in declared.params)
-    assert {tier for tier, _ in kinds["train.classifier/1"].speeds} == set(Tier)
+        assert not declared.market or {tier for tier, _ in declared.speeds} == set(Tier)
 
 
 arbitrary_json = st.recursive(

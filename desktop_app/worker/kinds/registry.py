@@ -7,17 +7,26 @@ import torch
 
 from desktop_app.core.classifier import Params
 from desktop_app.worker.kinds import Kind
+from desktop_app.worker.kinds.bench import Bench
 from desktop_app.worker.kinds.checks import CheckClassifier, CheckPredictions
+from desktop_app.worker.kinds.embed import CheckEmbeddings, Embed
 from desktop_app.worker.kinds.infer_batch import InferBatch
+from desktop_app.worker.kinds.lora import TrainLora
+from desktop_app.worker.kinds.lora_check import CheckLora
 from desktop_app.worker.kinds.train_classifier import TrainClassifier
 
 Maker = Callable[[Mapping[str, Path], Params, int, torch.device], Kind]
 
 KINDS: dict[str, Maker] = {
     "train.classifier/1": TrainClassifier,
+    "train.lora/1": TrainLora,
     "infer.batch/1": InferBatch,
+    "embed/1": Embed,
+    "bench/1": Bench,
     "check.classifier/1": CheckClassifier,
     "check.predictions/1": CheckPredictions,
+    "check.lora/1": CheckLora,
+    "check.embeddings/1": CheckEmbeddings,
 }
 
 
