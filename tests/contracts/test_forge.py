@@ -12,7 +12,7 @@ CALLS = 6_000
 
 
 def test_the_invariants_and_the_vectors_hold_in_solidity(modules: Path) -> None:
-    played = play(modules, CALLS, seed="0x7")
+    played = play(modules, CALLS, seed="0x7", limit_s=170)
     print(played.table())
     assert played.passed, played.output
     assert "[PASS] test_every_vector()" in played.output

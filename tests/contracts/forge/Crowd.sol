@@ -15,7 +15,7 @@ contract Crowd is Guards {
             "claim", "challenge", "resolve", "finalize", "claim paid", "claim dropped",
             "withdrawOwed", "sweepFees", "setFee", "freeze", "stopMoney", "donate",
             "share kept as owed", "paid to a former holder", "paid to eight co-owners"
-        ]; // prettier-ignore
+        ];
     }
 
     /// @notice One line: how often each act was done, and how many calls there were.
@@ -37,7 +37,7 @@ contract Crowd is Guards {
             this.claim.selector, this.claim.selector, this.challenge.selector, this.resolve.selector,
             this.finalize.selector, this.withdrawOwed.selector, this.sweepFees.selector, this.freeze.selector,
             this.wait_.selector, this.powers.selector
-        ]; // prettier-ignore
+        ];
         all = new bytes4[](list.length);
         for (uint256 i = 0; i < all.length; ++i) all[i] = list[i];
     }

@@ -33,7 +33,7 @@ abstract contract Keepers is Owners {
         if (!found) return;
         address attestor = _attestor(hand);
         uint256 left = policy.available(address(escrow), attestor);
-        // the policy is asked last and says that it knows no such attestor before it says that he has nothing left
+        // the policy is asked last, and says that it knows no such attestor before it says that nothing is left
         (bytes4 expected, uint256 gross) = _refusal(voucher, _trusted[attestor] ? left : type(uint256).max);
         if (expected == 0 && !_trusted[attestor]) expected = MarketPolicy.NotAttestor.selector;
         bytes memory signature = _signed(attestor, escrow.voucherDigest(voucher));
@@ -57,7 +57,7 @@ abstract contract Keepers is Owners {
         else signature = _signed(renter, escrow.voucherDigest(voucher));
         if (trick == 3) ++voucher.units;
         else if (trick == 4) voucher.gpu += 1 << 40;
-        else if (trick == 5) voucher.job = _live[(hand.roll(_live.length))];
+        else if (trick == 5) voucher.job = _live[hand.roll(_live.length)];
         if (trick == 5 && _works[voucher.job].terms.renter == renter) voucher.receiptsRoot = bytes32(seed);
         bytes memory call = abi.encodeCall(escrow.redeem, (voucher, signature));
         bytes4 expected = ITaskEscrow.VoucherNotSigned.selector;
@@ -132,12 +132,17 @@ abstract contract Keepers is Owners {
         for (uint256 i = 0; pinned == 0 && i < 6 && _accounts[voucher.gpu].tier != work.terms.tier; ++i) {
             voucher.gpu = _everyAccount[hand.roll(_everyAccount.length)];
         }
-        uint256 left = work.units - work.used;
-        uint256 kind = hand.roll(12);
-        uint256 more = kind == 0 ? left + 1 : kind == 1 ? 0 : kind == 2 ? left : left == 0 ? 1 : 1 + hand.roll(left) / (1 << hand.roll(8));
-        voucher.units = uint64(_paid[voucher.job][voucher.gpu] + more);
+        voucher.units = uint64(_paid[voucher.job][voucher.gpu] + _more(hand, work.units - work.used));
         voucher.receiptsRoot = bytes32(hand.seed);
         found = true;
+    }
+
+    /// @dev One too many, nothing, all there is, or a part of it.
+    function _more(Dice.Hand memory hand, uint256 left) private pure returns (uint256) {
+        uint256 kind = hand.roll(12);
+        if (kind == 0 || left == 0) return left + 1;
+        if (kind == 1) return 0;
+        return kind == 2 ? left : 1 + hand.roll(left) / (1 << hand.roll(8));
     }
 
     /// @dev Somebody with another key; the wallet's key is nobody else's.

@@ -111,7 +111,7 @@ abstract contract Model is World {
         }
         if (happened) _blame(guard, string.concat(_text(act), " happened, and should not have"));
         else if (expected == 0) _blame(_anyFrozen() ? Guard.FROZEN : Guard.WORDS, string.concat(_text(act), " was refused"));
-        else if (expected != ANY && bytes4(why) != expected) _blame(Guard.WORDS, string.concat(_text(act), " gave another reason"));
+        else if (expected != ANY && bytes4(why) != expected) _blame(Guard.WORDS, string.concat(_text(act), ": other words"));
         else ++counts[expected];
         return false;
     }

@@ -144,13 +144,19 @@ abstract contract Renters is Model {
             if (hand.once(32)) terms.window = 30 days + 1;
         } else if (hand.once(32)) terms.window = 1; // nobody may claim from a roaming job
         uint256 kind = hand.roll(8);
-        terms.rate = kind == 0 ? 1 : kind == 1 ? type(uint48).max : uint64(1 + hand.roll(1 << (8 + 5 * kind)));
-        kind = hand.roll(8);
-        uint256 most = (MOST * HOUR) / terms.rate;
-        if (most > type(uint48).max) most = type(uint48).max;
-        terms.units = uint64(kind == 0 ? most + hand.roll(2) : kind == 1 ? 1 : 1 + hand.roll(most < 1 << (5 * kind) ? most : 1 << (5 * kind)));
+        terms.rate = kind == 1 ? type(uint48).max : uint64(1 + hand.roll(kind == 0 ? 1 : 1 << (8 + 5 * kind)));
+        terms.units = _size(hand, (MOST * HOUR) / terms.rate);
         terms.deadline = uint64(block.timestamp + hand.roll(4 days));
         terms.salt = bytes32(hand.roll(1 << 64));
+    }
+
+    /// @dev One unit, some, or as many as the money and the field hold, and now and then one more.
+    function _size(Dice.Hand memory hand, uint256 most) private pure returns (uint64) {
+        if (most > type(uint48).max) most = type(uint48).max;
+        uint256 kind = hand.roll(8);
+        if (kind == 0) return uint64(most + hand.roll(2));
+        uint256 some = kind == 1 ? 1 : 1 << (5 * kind);
+        return uint64(1 + hand.roll(some < most ? some : most));
     }
 
     /// @dev Dust, some, or more than there is room for.

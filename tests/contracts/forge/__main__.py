@@ -46,8 +46,8 @@ class Played:
         return "\n".join(f"{act:<{width}} {times:>12,}" for act, times in self.counts.items())
 
 
-def play(modules: Path, calls: int, seed: str = "", root: Path = ROOT) -> Played:
-    """The vectors and a game of at least `calls` actions. `root`: the project, or a tree that has its sources in the same places."""
+def play(modules: Path, calls: int, seed: str = "", root: Path = ROOT, limit_s: float | None = None) -> Played:
+    """The vectors and a game of at least `calls` actions. `root`: the project, or a tree with its sources in the same places."""
     home = root / "build" / "forge"
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home) as scratch:
@@ -63,8 +63,8 @@ def play(modules: Path, calls: int, seed: str = "", root: Path = ROOT) -> Played
             "FOUNDRY_INVARIANT_CHECK_INTERVAL": str(CHECK_EVERY),
             "FOUNDRY_INVARIANT_FAILURE_PERSIST_DIR": str(Path(scratch) / "failures"),
         }
-        command = [foundry(modules, "forge"), "test", "--root", root, *(["--fuzz-seed", seed] if seed else [])]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        command = [str(foundry(modules, "forge")), "test", "--root", str(root), *(["--fuzz-seed", seed] if seed else [])]
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=limit_s)
         lines = tally.read_text().splitlines() if tally.exists() else []
     counts: Counter[str] = Counter()
     for line in dict.fromkeys(lines):  # forge ends the last run twice
