@@ -74,7 +74,7 @@ def prepare(folder: Folder, keys: Keys, renter: str, rpc_url: str, nats_url: str
         return keys.sign_transaction(DEPLOYER, transaction)
 
     terms, deployer = deployment(keys, rpc_url, nats_url), keys.address(DEPLOYER)
-    founded = deploy(terms, deployer, sign, lambda line: _log.info("the contracts: %s", line), first_block=0, recheck=False)
+    founded = deploy(terms, deployer, sign, lambda line: _log.info("the contracts: %s", line), first_block=0, own=True)
     network = network_of(terms.network, founded.places)
     chain = Chain(network)
     try:

@@ -101,6 +101,20 @@ def test_it_is_founded_once_where_it_was_said_to_be(name: str, tmp_path: Path) -
         _nothing_is_left_to_the_deployer(ground, first.places)
 
 
+@pytest.mark.parametrize("name", CHAINS)
+def test_on_a_chain_of_ones_own_nearly_all_of_it_is_one_block(name: str, tmp_path: Path) -> None:
+    with CHAINS[name](tmp_path / "chain") as ground:
+        wanted = asked(ground)
+        first = deploy(wanted, DEPLOYER.address, signer(DEPLOYER), first_block=0, own=True, wait_s=30)
+        assert first.places == places(wanted, DEPLOYER.address)
+        assert (first.sent, first.voted) == (STEPS, ())
+        if name == "practice":
+            assert int(str(ground.ask("eth_blockNumber")), 16) <= 4  # the factory and its money, nearly everything, handing over
+        assert deploy(wanted, DEPLOYER.address, signer(DEPLOYER), first_block=0, own=True, wait_s=30).sent == 0
+        assert found(ground).sent == 0  # which reads everything back
+        _nothing_is_left_to_the_deployer(ground, first.places)
+
+
 def _nothing_is_left_to_the_deployer(ground: Ground, there: Places) -> None:
     policy, timelock = MarketPolicy(there.policy), Market(asked(ground), DEPLOYER.address).timelock
     deeds = [

@@ -77,27 +77,28 @@ def deploy(
     tell: Callable[[str], None] = lambda _line: None,
     *,
     first_block: int | None = None,
-    recheck: bool = True,
+    own: bool = False,
     wait_s: float = WAIT_S,
 ) -> Deployed:
     """Send what is missing, compare all that is there, and leave the deployer with nothing.
 
-    `first_block` spares the search for the market's first block where it is known; without `recheck` only the code of a
-    market that was founded before is looked at, which does for a chain of one's own. Raises AppError with the exact
-    difference when the market that is there is not the deployment's; nothing is handed over then.
+    `first_block` spares the search for the market's first block where it is known. On a chain of one's `own` the gas is known
+    too, so that almost everything goes into one block, and of a market that was founded before only the code is looked at.
+    Raises AppError with the exact difference when the market that is there is not the deployment's; nothing is handed over
+    then.
     """
     market = Market(deployment, _allowed(deployment, deployer))
     with _node(deployment, wait_s) as node:
         sent, gas, last = 0, 0, None
         for _ in range(_MOST_ROUNDS):
-            batch = _next_batch(market.remaining(node))
+            batch = _next_batch(market.remaining(node), own)
             if not batch:
                 break
             if (last := batch[0].phase) is Phase.HAND_OVER:
                 _require_right(check(node, market, _born(node, market, first_block), done=False))
             for step in batch:
                 tell(step.what)
-            gas += node.send(batch, market.deployer, sign)
+            gas += node.send(batch, market.deployer, sign, guess=own)
             sent += len(batch)
         else:
             raise AppError("The chain forgets what was sent to it.", "Use another node; then run this again.")
@@ -105,14 +106,16 @@ def deploy(
         if last is Phase.HAND_OVER:
             findings = check_hand_over(node, market)
         else:
-            findings = check(node, market, born, done=True) if recheck or sent else Findings((), ())
+            findings = check(node, market, born, done=True) if sent or not own else Findings((), ())
         _require_right(findings)
         return Deployed(market.places(born), sent, gas, findings.voted)
 
 
-def _next_batch(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+def _next_batch(steps: tuple[Step, ...], own: bool) -> tuple[Step, ...]:
     """What can be sent together now."""
-    return tuple(step for step in steps if step.phase is steps[0].phase)
+    first = steps[0].phase if steps else Phase.HAND_OVER
+    last = Phase.SETTLE if own and Phase.FUND < first < Phase.SETTLE else first
+    return tuple(step for step in steps if step.phase <= last)
 
 
 def _born(node: Node, market: Market, first_block: int | None) -> int:

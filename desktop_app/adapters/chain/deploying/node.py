@@ -87,8 +87,11 @@ class Node:
         used = quantity(self._request("eth_estimateGas", {"from": sender, "to": step.to, "data": step.data, "value": hex(step.value)}))
         return min(used + used // _GAS_MARGIN, _MOST_GAS)
 
-    def send(self, steps: Sequence[Step], sender: str, sign: Sign) -> int:
-        """Send all of these, which do not need one another's effects, and wait until all are mined; gives the gas used."""
+    def send(self, steps: Sequence[Step], sender: str, sign: Sign, *, guess: bool = False) -> int:
+        """Send all of these and wait until all are mined; gives the gas used.
+
+        They may not need one another's effects, unless each is given its usual gas by `guess`.
+        """
         number = self._settled_number(sender)
         price, tip = self.price()
         names: list[tuple[str, Step]] = []
@@ -97,7 +100,7 @@ class Node:
             if not raw:
                 raw = sign({
                     "type": 2, "chainId": self._chain_id, "nonce": number, "to": step.to, "value": step.value, "data": step.data,
-                    "gas": self.estimate(step, sender), "maxFeePerGas": price, "maxPriorityFeePerGas": tip,
+                    "gas": step.usual_gas if guess else self.estimate(step, sender), "maxFeePerGas": price, "maxPriorityFeePerGas": tip,
                 })  # fmt: skip
                 number += 1
             names.append((self._submit(raw), step))
