@@ -4,13 +4,8 @@ A relay between the adapter and the real chain loses what the test tells it to l
 """
 
 import json
-import socket
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from eth_abi.abi import encode
@@ -19,10 +14,8 @@ from eth_account import Account
 from desktop_app.adapters.chain import Chain
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd
+from tests.adapters.chain_weather import dead_url, relay
 from tests.adapters.market_chain import House, mined, open_house
-
-Weather = Callable[[str, bytes], str]
-"""Method and body -> "pass", "lose" (do it, say nothing), "refuse" (do nothing, say nothing), or "text:…", said instead."""
 
 
 @pytest.fixture(scope="module")
@@ -31,54 +24,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield opened
 
 
-@contextmanager
-def relay(target: str, weather: Weather) -> Iterator[str]:
-    """A node in front of the node."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            verdict = weather(json.loads(body)["method"], body)
-            answer = b""
-            if verdict in ("pass", "lose"):
-                request = urllib.request.Request(target, body, {"Content-Type": "application/json"})
-                with urllib.request.urlopen(request, timeout=20) as response:
-                    answer = response.read()
-            if verdict.startswith("text:"):
-                answer = verdict.removeprefix("text:").encode()
-            if verdict in ("lose", "refuse"):
-                return
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def fresh() -> str:
     return str(Account.create().address)
 
 
 def real(house: House) -> str:
     return house.network.rpc_urls[0]
-
-
-def dead_url() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 @pytest.mark.parametrize("verdict", ["lose", "refuse"])

@@ -3,6 +3,7 @@ without the factory that it would else begin with. Called by test_deploying.py a
 """
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -47,6 +48,13 @@ class Ground:
         else:
             self.ask("evm_increaseTime", hex(seconds))
             self.ask("evm_mine")
+
+    def reorganise(self, depth: int) -> None:
+        """Replace the newest blocks by empty ones; Anvil only."""
+        with requests.Session() as session:
+            body = {"jsonrpc": "2.0", "id": 1, "method": "anvil_reorg", "params": [depth, []]}
+            answer = session.post(self.url, data=json.dumps(body), headers={"Content-Type": "application/json"}, timeout=30).json()
+        assert "error" not in answer, answer
 
     def count(self, address: str) -> int:
         """Transactions mined from an address."""

@@ -5,6 +5,7 @@ is landed for good when its block has the profile's confirmations: a receipt tha
 again. Called by `sending.py`.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from desktop_app.adapters.chain.client import Client, Silent
 from desktop_app.adapters.chain.fees import Offer, raised
 from desktop_app.core.errors import AppError
 
+_log: Final = logging.getLogger(__name__)
 Sign = Callable[[dict[str, int | str]], bytes]
 """Signs a transaction; the key stays where it is."""
 
@@ -160,7 +162,7 @@ class Flights:
         dearer = raised(flight.offer, now, flight.first)
         if dearer is not None:
             flight.offer = dearer
-            self._sent(flight, self._version(flight, sign))
+            self._try(flight, self._version(flight, sign))
 
     def _clear_the_way(self, flight: Flight, sign: Sign, now: Offer) -> None:
         """Replace what stands before us and is nobody's here, left by a run that died: every deed of ours may be asked for again."""
@@ -171,7 +173,16 @@ class Flights:
             return
         most = 2 * max(flight.offer.most, now.most)
         blank = Flight(number, self._address, "0x", _BLANK_GAS, now, Offer(most, most))
-        self._sent(blank, self._version(blank, sign))
+        self._try(blank, self._version(blank, sign))
+
+    def _try(self, flight: Flight, name: str) -> None:
+        """Send a version that may be refused, since another of the same number may be waiting still."""
+        try:
+            self._sent(flight, name)
+        except Silent:
+            raise
+        except AppError as error:
+            _log.warning("the replacement %s was not taken: %s", name, error.title)
 
     def _version(self, flight: Flight, sign: Sign) -> str:
         """Sign the flight at its present offer; returns the version's hash."""
