@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from desktop_app.core.cashout import Quote, arrives, refusal
+from desktop_app.core.cashout import Quote, arrives, goes_nowhere, refusal
 from desktop_app.core.errors import AppError
 from desktop_app.core.ledger import due, earned, paid_today, pending
 from desktop_app.core.money import net
@@ -76,3 +76,10 @@ def test_a_quote_that_is_taken_leaves_something_for_the_owner() -> None:
 def test_an_error_carries_title_and_advice() -> None:
     error = AppError("The disk is full.", "Make room.")
     assert (error.title, error.advice, str(error)) == ("The disk is full.", "Make room.", "The disk is full. Make room.")
+
+
+def test_money_for_a_contract_or_for_its_sender_goes_nowhere() -> None:
+    escrow, own = "0x" + "aB" * 20, "0x" + "c1" * 20
+    assert goes_nowhere("0x" + "ab" * 20, escrow, own)
+    assert goes_nowhere(own.upper(), escrow, own)
+    assert not goes_nowhere("0x" + "cd" * 20, escrow, own)

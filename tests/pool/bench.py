@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from desktop_app.adapters.chain import Chain, Relayer
 from desktop_app.adapters.market import Session, open_house
 from desktop_app.core.gpu import Tier
@@ -57,9 +59,7 @@ class Bench:
         """Alter a held voucher's record, as time or another pool would."""
         record = await self.kept(job)
         assert record is not None
-        import msgspec
-
-        changed = msgspec.structs.replace(record, **parts)  # type: ignore[arg-type]
+        changed = msgspec.structs.replace(record, **parts)
         await self.session.write(pooling.VOUCHERS, voucher_key(job, self.money.gpu), wire.pack(changed))
 
     async def paid(self, job: str, gpu: int | None = None) -> int:

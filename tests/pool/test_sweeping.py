@@ -111,7 +111,7 @@ async def test_a_sale_harms_nobody(here: Bench) -> None:
     job, held = await known_job(here), await here.balance(seller)
     mined(await asyncio.to_thread(here.relayer("owner").send, registry.transfer_from(seller, buyer, first.gpu_id)))
     account = await asyncio.to_thread(here.chain.account, first.gpu_id)
-    assert account != first.gpu_id
+    assert account is not None and account != first.gpu_id
     refused = await desk.register(here.session, asked)
     assert isinstance(refused, Refusal) and "another owner" in refused.reason
     anew = wire.RegisterGpu(buyer, asked.operator, hardware, Tier.PRACTICE)

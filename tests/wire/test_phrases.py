@@ -187,3 +187,30 @@ def test_addresses() -> None:
     assert phrases.grouped("") == ""
     assert phrases.short(address) == "0x5290…9EE7"
     assert phrases.short("0x12") == "0x12"
+
+
+@pytest.mark.parametrize(
+    ("wei", "said"),
+    [
+        (0, "0 ETH"),
+        (1, "0.000000000000000001 ETH"),
+        (10**14, "0.0001 ETH"),
+        (100_000_000_000_001, "0.00011 ETH"),
+        (1_234 * 10**18, "1,300 ETH"),
+        (2 * 10**18, "2 ETH"),
+    ],
+)
+def test_ether_is_rounded_up_so_that_it_is_enough(wei: int, said: str) -> None:
+    assert phrases.ether(wei) == said
+
+
+def test_a_wallet_that_sends_itself_is_shown_the_gas() -> None:
+    quote = Quote(MicroUsd(5), MicroUsd(0), "0x", 1, 10**14)
+    assert phrases.gas(quote) == ", and about 0.0001 ETH from this wallet for gas, since it sends this itself"
+    assert phrases.gas(replace(quote, gas=0)) == ""
+
+
+def test_a_signed_cash_out_that_nobody_carries_says_why() -> None:
+    waiting = CashOut("c1", "0x", MicroUsd(0), Stage.SIGNED, reason="The market's relayer does not answer.")
+    assert phrases.cash_out(waiting) == "Signed, but not sent yet: The market's relayer does not answer."
+    assert phrases.cash_out(replace(waiting, reason="")) == "Signed; being sent"
