@@ -376,3 +376,17 @@ async def short_leases(here: House) -> None:
     info = await here.session.stream.consumer_info(wire.TASKS, "tier-practice")
     assert info.config is not None
     await here.session.stream.add_consumer(wire.TASKS, info.config.evolve(ack_wait=1.0))
+
+
+async def test_a_voucher_for_another_account_is_refused_and_an_earlier_account_is_still_heard(here: House) -> None:
+    sold = 7 + (1 << 40)
+    foreign = wire.VoucherVerdict(JOB, 8, 500, 1_000_000, 10, "0x" + "ee" * 32, "0x" + "00" * 65, ("aaaa0001",))
+    async with agent(here) as one:
+        one.market.follow(7)
+        one.market.follow(sold)
+        await here.session.publish(wire.verdict_subject(sold, JOB), wire.pack(foreign))
+        assert (await one.wait(m.RenterRejectedResult)).reason == "the renter's voucher does not hold: it is for another GPU"
+        for place, account in enumerate((7, sold), start=1):
+            good = wire.VoucherVerdict(JOB, account, 500, 1_000_000, 10, "0x" + "ee" * 32, "0x" + "00" * 65, ("aaaa0001",))
+            await here.session.publish(wire.verdict_subject(account, JOB), wire.pack(good))
+            assert (await one.wait(m.VoucherArrived, place)).gpu == account
