@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from desktop_app.cli.money import cash_out, misused, unlock
 from desktop_app.core import ledger, messages
+from desktop_app.core.gpu import number_of
 from desktop_app.core.snooze import tomorrow_morning
 from desktop_app.core.state import Level, Paid, State
 from desktop_app.wire import phrases
@@ -134,7 +135,7 @@ def _doctor(guest: Guest, _chosen: argparse.Namespace) -> int:
         ("Wallet", state.wallet.ready, state.wallet.address or "locked: run `sublet unlock`"),
         ("Market", state.market.connected, "connected" if state.market.connected else state.market.trouble or "not reached yet"),
         ("Chain", state.wallet.chain_ok, "answers" if state.wallet.chain_ok else "does not answer"),
-        ("Registered", state.gpu.chain_id is not None, f"GPU number {state.gpu.chain_id}" if state.gpu.chain_id else "not yet"),
+        ("Registered", state.gpu.chain_id is not None, f"GPU number {number_of(state.gpu.chain_id)}" if state.gpu.chain_id else "not yet"),
         ("torch", bool(ready.runtime), untested if ready.runtime is None else "installed" if ready.runtime else "missing"),
         ("Sandbox", ready.level is Level.ISOLATED, str(ready.level) if ready.level else untested),
         *((f"  {check.name}", check.held, check.seen) for check in ready.checks),
