@@ -230,7 +230,8 @@ def _under_way(state: State) -> bool:
 def _tell_task(line: TaskRecord) -> None:
     figures = ", ".join(f"{name} {value:.4g}" for name, value in line.metrics)
     print(f"   task      {line.task_id[:12]}  {phrases.kind(line.kind)}: {line.ended - line.started:.0f} s, {figures}")
-    print(f"   paid      {phrases.exact(line.amount)} after the market's fee and the co-owner's part, transaction {line.transaction}", flush=True)
+    print(f"   paid      {phrases.exact(line.amount)} after the market's fee and the co-owner's part", flush=True)
+    print(f"             transaction {line.transaction}", flush=True)
 
 
 @contextmanager
