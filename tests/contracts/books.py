@@ -6,16 +6,15 @@ fixture `market`, and between actions by state machines, which may keep one `Boo
 
 from collections import defaultdict
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from eth_typing import ChecksumAddress
 from eth_utils.abi import abi_to_signature
 from eth_utils.crypto import keccak
-from web3 import Web3
 from web3.contract import Contract
 from web3.types import EventData
 
 from desktop_app.core import money
+from tests.contracts.ground import Ground
 from tests.contracts.registry_books import Accounts
 
 
@@ -38,8 +37,8 @@ class JobBook:
 class Books:
     """Every micro-dollar in the escrow, and whose it is."""
 
-    def __init__(self, web3: Web3, usdc: Contract, registry: Contract, escrow: Contract) -> None:
-        self._web3, self._usdc, self._escrow = web3, usdc, escrow
+    def __init__(self, ground: Ground, usdc: Contract, registry: Contract, escrow: Contract) -> None:
+        self._ground, self._usdc, self._escrow = ground, usdc, escrow
         self._home = str(escrow.address)
         self._contracts = {str(one.address): one for one in (usdc, registry, escrow)}
         self._names = {str(address): _topics(one) for address, one in self._contracts.items()}
@@ -58,15 +57,11 @@ class Books:
 
     def read(self) -> None:
         """All events since the last time."""
-        newest = self._web3.eth.block_number
-        if newest < self._next_block:
-            return
-        addresses = [cast(ChecksumAddress, one) for one in self._contracts]
-        for log in self._web3.eth.get_logs({"address": addresses, "fromBlock": self._next_block, "toBlock": newest}):
+        for log in self._ground.logs(self._contracts.keys(), self._next_block):
             name = self._names[log["address"]].get(bytes(log["topics"][0]))
             if name is not None:
                 self._enter(self._contracts[log["address"]].events[name]().process_log(log))
-        self._next_block = newest + 1
+            self._next_block = log["blockNumber"] + 1
 
     def check(self, gifts: int = 0) -> None:
         """`gifts`: money that was sent to the escrow for no reason."""

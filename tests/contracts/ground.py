@@ -11,17 +11,20 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Protocol, cast
 
 from eth_account import Account
 from eth_tester import EthereumTester, PyEVMBackend
 from eth_tester.exceptions import TransactionFailed
+from eth_typing import ChecksumAddress
+from hexbytes import HexBytes
 from web3 import EthereumTesterProvider, Web3
+from web3.datastructures import AttributeDict
 from web3.middleware import AttributeDictMiddleware
 from web3.providers.base import JSONBaseProvider
-from web3.types import RPCEndpoint, RPCResponse, TxParams
+from web3.types import LogReceipt, RPCEndpoint, RPCResponse, TxParams
 
 from desktop_app.practice.lifeline import die_with_parent
 from tests.market_server import free_port
@@ -43,6 +46,9 @@ class Ground(Protocol):
     def why(self, transaction: TxParams) -> bytes | None:
         """What the transaction reverts with on the newest block's state, at that block's time; None if it does not."""
 
+    def logs(self, addresses: Collection[str], start: int) -> list[LogReceipt]:
+        """All events of these contracts from block `start` on."""
+
     def mine_at(self, timestamp: int) -> None:
         """An empty block of this unix second, later than the newest block's."""
 
@@ -63,7 +69,7 @@ class InProcess:
         genesis = PyEVMBackend.generate_genesis_params(overrides={"timestamp": START})
         state = PyEVMBackend.generate_genesis_state(num_accounts=ACCOUNTS)
         self._tester = EthereumTester(PyEVMBackend(genesis, state))
-        self.web3 = Web3(EthereumTesterProvider(self._tester), middleware=[(AttributeDictMiddleware, "attrdict")])
+        self.web3 = Web3(_Direct(self._tester), middleware=[(AttributeDictMiddleware, "attrdict")])
         self.web3.eth.default_account = self.web3.eth.accounts[0]  # or each call looks for one, for longer than it takes itself
 
     def why(self, transaction: TxParams) -> bytes | None:
@@ -73,6 +79,17 @@ class InProcess:
             said = str(failed).removeprefix("execution reverted: ")
             return bytes(ast.literal_eval(said)) if said[:2] in ("b'", 'b"') else b""  # else in words: out of gas, and the like
         return None
+
+    def logs(self, addresses: Collection[str], start: int) -> list[LogReceipt]:
+        wanted = {bytes.fromhex(one[2:]): one for one in addresses}
+        chain, found = self._tester.backend.chain, []
+        for number in range(start, self.web3.eth.block_number + 1):
+            block = chain.get_canonical_block_by_number(number)
+            for place, receipt in enumerate(block.get_receipts(chain.chaindb)):
+                for index, log in enumerate(receipt.logs):
+                    if log.address in wanted:
+                        found.append(_log(wanted[log.address], number, place, index, log))
+        return found
 
     def mine_at(self, timestamp: int) -> None:
         self._tester.time_travel(timestamp + 1)  # the time of the block after the one that it mines
@@ -85,6 +102,29 @@ class InProcess:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+class _Direct(EthereumTesterProvider):
+    """Views go straight to the EVM, past several translations of every field, in half the time."""
+
+    def request_func(self, w3: Web3, middleware_onion: Any) -> Callable[..., RPCResponse]:
+        usual = super().request_func(w3, middleware_onion)
+        return lambda method, params: self._view(params[0]) if method == "eth_call" else usual(method, params)
+
+    def _view(self, transaction: dict[str, Any]) -> RPCResponse:
+        plain: dict[str, object] = {name: bytes(HexBytes(transaction.get(name, b""))) for name in ("from", "to", "data")}
+        plain |= {name: int(transaction[name], 16) for name in ("gas", "value") if name in transaction}
+        assert self.ethereum_tester is not None
+        output = self.ethereum_tester.backend.call(plain, "latest")
+        return {"jsonrpc": "2.0", "id": 1, "result": "0x" + output.hex()}
+
+
+def _log(address: str, number: int, place: int, index: int, log: Any) -> LogReceipt:
+    """As a node would give it."""
+    topics = [HexBytes(one.to_bytes(32, "big")) for one in log.topics]
+    nothing = HexBytes(b"\0" * 32)
+    made = {"address": address, "topics": topics, "data": HexBytes(log.data), "blockNumber": number, "transactionIndex": place}
+    return cast(LogReceipt, AttributeDict({**made, "logIndex": index, "blockHash": nothing, "transactionHash": nothing, "removed": False}))
 
 
 class AnvilGround:
@@ -105,6 +145,9 @@ class AnvilGround:
         if "error" not in answer:
             return None
         return bytes.fromhex(str(cast(dict[str, Any], answer["error"]).get("data", "0x"))[2:])
+
+    def logs(self, addresses: Collection[str], start: int) -> list[LogReceipt]:
+        return self.web3.eth.get_logs({"address": [cast(ChecksumAddress, one) for one in addresses], "fromBlock": start})
 
     def mine_at(self, timestamp: int) -> None:
         self._ask("evm_setNextBlockTimestamp", timestamp)

@@ -127,7 +127,7 @@ class Market:
 
     def check_books(self) -> None:
         """Everything the contracts know follows from their events, and every micro-dollar is somebody's."""
-        Books(self.web3, self.usdc, self.registry, self.escrow).check(self.gifts)
+        Books(self.ground, self.usdc, self.registry, self.escrow).check(self.gifts)
 
     # money
 
