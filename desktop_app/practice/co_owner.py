@@ -32,7 +32,7 @@ def co_own(chain: Chain, profile: Profile, passphrase: str, account: int, bps: i
 
     relayer = Relayer(chain, owner, sign)
     try:
-        _give_ether(chain, Folder(profile.practice), relayer)
+        give_ether(chain, Folder(profile.practice), owner)
         friend = checksummed("0x" + secrets.token_hex(20))
         outcome = relayer.send(chain.client.registry.grant_share(number_of(account), friend, bps))
     finally:
@@ -42,20 +42,26 @@ def co_own(chain: Chain, profile: Profile, passphrase: str, account: int, bps: i
     return friend
 
 
-def _give_ether(chain: Chain, folder: Folder, relayer: Relayer) -> None:
+def give_ether(chain: Chain, folder: Folder, to: str) -> None:
     """A little test ether from the practice chain's founder, for gas."""
+    ask = chain.client.ask
     office = folder.office_keys()
     try:
-        count = chain.client.ask("eth_getTransactionCount", office.address(DEPLOYER), "pending")
+        founder = office.address(DEPLOYER)
         gift = {
-            "type": 2, "chainId": chain.network.chain_id, "nonce": int(str(count), 16), "to": relayer.address, "value": GIFT_WEI,
-            "data": "0x", "gas": _TRANSFER_GAS, "maxFeePerGas": relayer.gas_cost(1), "maxPriorityFeePerGas": 0,
+            "type": 2, "chainId": chain.network.chain_id, "nonce": _number(ask("eth_getTransactionCount", founder, "pending")), "to": to,
+            "value": GIFT_WEI, "data": "0x", "gas": _TRANSFER_GAS, "maxFeePerGas": 2 * _number(ask("eth_gasPrice")),
+            "maxPriorityFeePerGas": 0,
         }  # fmt: skip
-        chain.client.ask("eth_sendRawTransaction", "0x" + office.sign_transaction(DEPLOYER, gift).hex())
+        ask("eth_sendRawTransaction", "0x" + office.sign_transaction(DEPLOYER, gift).hex())
     finally:
         office.close()
     end = time.monotonic() + _PATIENCE_S
-    while relayer.ether() < GIFT_WEI:
+    while _number(ask("eth_getBalance", to, "latest")) < GIFT_WEI:
         if time.monotonic() > end:
             raise AppError("The practice chain gave no ether.", "Look into its log.")
         time.sleep(0.1)
+
+
+def _number(answer: object) -> int:
+    return int(str(answer), 16)

@@ -11,7 +11,7 @@ The road of one task, and who writes what:
 3. Checkpoints go into `blobs`; the record names the newest. A give-back publishes the task again as a new copy and acks the old one, so
    that it never counts as a failed delivery; a stale holder finds a higher epoch and stops.
 4. Receipts go to `receipts.<job>.<task>`, the renter answers on `verdicts.<gpu>.<job>`: a voucher or a rejection. The
-   pool redeems vouchers on chain; the agent keeps them.
+   pool keeps the newest voucher (`wire.pooling`) and redeems it; the agent keeps it too, and can do the same.
 
 The rate of each tier is in the bucket `prices`, one epoch after another. Requests to the pool (`pool.*`) are answered with
 a value or a `Refusal`. Everything is JSON; unknown keys, wrong ranges and oversize messages are refused at the door.
