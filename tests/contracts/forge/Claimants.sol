@@ -100,6 +100,7 @@ abstract contract Claimants is Renters, Keepers {
         delete work.claim;
         if (barred) work.claim.stage = ITaskEscrow.Stage.BARRED;
         if (units > _paid[job][gpu]) _book(ITaskEscrow.Voucher(job, gpu, uint64(units), 0));
+        if (escrow.unitsPaid(job, gpu) != _paid[job][gpu]) _blame(Guard.CHALLENGES, "a claim was paid, and not as it was decided");
     }
 
     function _work(Dice.Hand memory hand, bytes32 job) private view returns (ITaskEscrow.Voucher memory made) {

@@ -23,14 +23,14 @@ abstract contract Guards is Powers {
         }
         if (usdc.balanceOf(address(escrow)) != sum) return "the escrow holds another sum than its books say";
         if (_closed.length != 0 && escrow.jobs(_closed[_closed.length - 1]).deadline != 0) return "a closed job is open";
-        return fault[Guard.BOOKS];
+        return "";
     }
 
     function supply() external view returns (string memory) {
         uint256 sum = usdc.balanceOf(address(escrow));
         for (uint256 i = 0; i < CROWD; ++i) sum += usdc.balanceOf(people[i]);
         if (sum != usdc.totalSupply() || sum != CROWD * PURSE) return "a dollar was made or lost";
-        return fault[Guard.SUPPLY];
+        return "";
     }
 
     function workPaid() external view returns (string memory) {
@@ -46,7 +46,7 @@ abstract contract Guards is Powers {
             if (job.used != sum || sum != work.used) return "the units used are not those paid";
             if (job.used > job.units) return "more is used than was bought";
         }
-        return fault[Guard.WORK];
+        return "";
     }
 
     function fees() external view returns (string memory) {
@@ -63,7 +63,7 @@ abstract contract Guards is Powers {
             if (work.collected + job.fees != fee) return "the fees are not those of the formula";
             if ((work.collected + job.fees) * 100 > gross) return "the fees are above one per cent";
         }
-        return fault[Guard.FEE];
+        return "";
     }
 
     /// @dev What is outside the escrow, by the cumulative formula alone, whoever has it.
@@ -86,7 +86,7 @@ abstract contract Guards is Powers {
             for (uint256 i = 0; i < bps.length; ++i) whole += bps[i];
             if (whole != 10_000 || registry.gpu(id).coBps + bps[0] != 10_000) return "the shares are not the whole";
         }
-        return fault[Guard.SPLIT];
+        return "";
     }
 
     function payees() external view returns (string memory) {
@@ -94,12 +94,12 @@ abstract contract Guards is Powers {
             if (usdc.balanceOf(people[i]) != _money[people[i]]) return "somebody has another sum";
             if (escrow.owed(people[i]) != _owed[people[i]]) return "somebody is owed another sum";
         }
-        return fault[Guard.PAYEES];
+        return "";
     }
 
     function vouchers() external view returns (string memory) {
         if (usdc.balanceOf(address(_twin)) != 0 || _twin.feesAccrued() != 0) return "the other escrow took part";
-        return fault[Guard.VOUCHERS];
+        return "";
     }
 
     function challenges() external view returns (string memory) {
@@ -111,7 +111,7 @@ abstract contract Guards is Powers {
             bool challenged = stage == ITaskEscrow.Stage.CHALLENGED;
             if (challenged && escrow.unitsPaid(_live[i], gpu) != _paid[_live[i]][gpu]) return "a challenged claim was paid";
         }
-        return fault[Guard.CHALLENGES];
+        return "";
     }
 
     function tokens() external view returns (string memory) {
@@ -136,7 +136,7 @@ abstract contract Guards is Powers {
             if (registry.getVotes(people[i]) != votes[i]) return "votes are not one for each GPU";
             if (registry.delegates(people[i]) != _delegates[people[i]]) return "a vote is in other hands";
         }
-        return fault[Guard.TOKENS];
+        return "";
     }
 
     function eras() external view returns (string memory) {
@@ -152,7 +152,7 @@ abstract contract Guards is Powers {
                 if (holder != address(0)) return "there is an account from the future";
             }
         }
-        return fault[Guard.ERAS];
+        return "";
     }
 
     /// @dev From whatever state, with nothing but time and strangers, and with money frozen or stopped as it happens to be.
