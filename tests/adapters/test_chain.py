@@ -1,5 +1,6 @@
 """The chain adapter on a real chain: what it reads is what happened, to the micro-dollar, and asking twice changes nothing."""
 
+import pickle
 import subprocess
 import sys
 import time
@@ -43,6 +44,20 @@ def test_importing_the_adapter_does_not_import_web3() -> None:
         "import sys, desktop_app.adapters.chain, desktop_app.adapters.keys; sys.exit('web3' in sys.modules or 'eth_account' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_not_even_asking_the_chain_takes_web3(house: House) -> None:
+    code = """
+import pickle, sys
+from desktop_app.adapters.chain import Chain
+network, who = pickle.load(sys.stdin.buffer)
+chain = Chain(network)
+chain.balance(who), chain.payouts(who, 0, 5), chain.policy()
+chain.close()
+sys.exit('web3' in sys.modules)
+"""
+    told = pickle.dumps((house.network, house.keys.address("owner")))
+    assert subprocess.run([sys.executable, "-c", code], input=told, check=False).returncode == 0
 
 
 def test_the_whole_road_of_the_money(house: House, chain: Chain, relayer: Relayer) -> None:
@@ -150,9 +165,12 @@ def test_a_voucher_is_checked_as_the_escrow_would(house: House, chain: Chain, re
         (*house.voucher(job, 100_001), "100000 units left, and 100001 are asked"),
         (*house.voucher(job, 60_000, gpu=10**6), "no GPU account 1000000"),
         (*house.voucher("0x" + "ab" * 32, 60_000), "no such job"),
+        (good, signature[:-1], "cannot be told"),
+        (replace(good, units=Units(2**64)), signature, "cannot be told"),
     ):
         checked = chain.check_voucher(voucher, proof)
         assert not checked.good and reason in checked.reason
+    assert "cannot be told" in refused(relayer.redeem(good, signature[:-1])).reason
     mined(relayer.redeem(good, signature))
     assert chain.check_voucher(good, signature).good
     assert not chain.check_voucher(good, house.voucher(job, 60_000, by="owner")[1]).good

@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 from eth_account import Account
+from eth_utils.crypto import keccak
 
 from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Unused
 from desktop_app.adapters.chain.client import Client
@@ -157,6 +158,42 @@ def test_a_node_of_another_chain_is_named_and_never_used(house: House) -> None:
             market.balance(fresh())
         assert urls[1] in str(trouble.value)
     assert set(asked) == {"eth_chainId"}
+
+
+def test_a_receipt_counts_when_most_nodes_have_it(house: House) -> None:
+    """A node that invents receipts is asked first, and takes no transactions itself."""
+    kept: list[str] = []
+
+    def inventing(method: str, body: bytes) -> str:
+        if method == "eth_sendRawTransaction":
+            raw = json.loads(body)["params"][0]
+            kept.append("0x" + bytes(keccak(hexstr=raw)).hex())
+            return said(kept[-1])
+        if method == "eth_getTransactionReceipt" and len(kept) < 2:
+            receipt = {"transactionHash": kept[-1], "blockNumber": "0x1", "gasUsed": "0x5208", "status": "0x1", "logs": []}
+            return said(receipt)
+        return "pass"
+
+    to = fresh()
+    with nodes(house, inventing, honest, honest) as (market, _):
+        done = mined(house.relayer(market, "deployer").mint(to, MicroUsd(8)))
+        assert done.block > 1 and market.balance(to)[0] == 8
+
+
+def test_payouts_are_what_most_nodes_tell(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    def hiding(method: str, _body: bytes) -> str:
+        return said([]) if method == "eth_getLogs" else "pass"
+
+    owner = house.keys.address("owner")
+    with nodes(house, hiding, honest, honest) as (market, urls):
+        relayer = house.relayer(market)
+        job = house.open_job(relayer, house.terms())
+        start = market.client.block_number()
+        mined(relayer.redeem(*house.voucher(job, 1_000)))
+        (paid,) = market.payouts(owner, start, market.client.block_number())
+        assert paid[1] == 1_000 and urls[0] in caplog.text
+    with nodes(house, hiding) as (market, _):
+        assert market.payouts(owner, start, market.client.block_number()) == []
 
 
 def test_a_cash_out_is_not_given_up_on_one_nodes_word(house: House, ground: Ground) -> None:

@@ -23,6 +23,10 @@ Want: TypeAlias = T | tuple[T, ...] | None
 """What a field of an event has to be: this, one of these, or anything."""
 
 
+class Unfit(AppError):
+    """A value that its type cannot hold, so that no contract would ever understand it."""
+
+
 class Coder(Protocol):
     """What is common to all kinds."""
 
@@ -262,8 +266,8 @@ def _items(value: "object | DataclassInstance") -> list[object]:
     return [getattr(value, field.name) for field in fields_of(value)]  # type: ignore[arg-type]
 
 
-def _unfit(what: str) -> AppError:
-    return AppError(f"That cannot be told to a contract: {what}.", "If you typed it, correct it.")
+def _unfit(what: str) -> Unfit:
+    return Unfit(f"That cannot be told to a contract: {what}.", "If you typed it, correct it.")
 
 
 NOTHING: Final[Answer[None]] = Answer((), lambda _: None)

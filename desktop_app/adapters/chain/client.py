@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar
 
 from desktop_app.adapters.chain import answers, quorum
 from desktop_app.adapters.chain.abi import Call, Deed, Logs
-from desktop_app.adapters.chain.answers import Block, Receipt, Seen
+from desktop_app.adapters.chain.answers import Block, Log, Receipt, Seen
 from desktop_app.adapters.chain.bindings import CashOut, GpuGovernor, GpuRegistry, GpuTimelock, MarketPolicy, TaskEscrow, TestUSDC
 from desktop_app.adapters.chain.refusals import Refused, explain
 from desktop_app.adapters.chain.verifying import Bindings, stranger, verify
@@ -134,18 +134,47 @@ class Client:
         raise trouble
 
     def events(self, wanted: Logs[T], first: int, last: int) -> Iterator[Seen[T]]:
-        """Events between two blocks, both included, oldest first."""
+        """Events between two blocks, both included, oldest first; of several nodes, as most of those that have `last` tell them."""
         topics: list[Json] = [wanted.event.topic]
         topics += [None if one is None else [*one] for one in wanted.topics]
         for start in range(first, last + 1, LOG_RANGE):
             end = min(start + LOG_RANGE - 1, last)
             where: dict[str, Json] = {"address": wanted.address, "topics": topics, "fromBlock": hex(start), "toBlock": hex(end)}
-            for log in answers.logs(self.ask("eth_getLogs", where)):
+            for log in self._logs(where, end):
                 yield log.read(wanted.event)
 
     def receipt(self, transaction: str) -> Receipt | None:
         """The receipt of a transaction that is in a block."""
         return answers.receipt(self.ask("eth_getTransactionReceipt", transaction))
+
+    def is_settled(self, receipt: Receipt) -> bool:
+        """Whether the receipt's block has the profile's confirmations; with several nodes, most of them have to say so."""
+        nodes = self.connect()
+        if self.network.confirmations > 1 and self.settled_block() < receipt.block:
+            return False
+        if len(nodes.urls) == 1:
+            return True
+
+        def comparable(said: "tuple[Json, ...]") -> tuple[int, bool]:
+            found = answers.receipt(said[0])
+            return (found.block, found.good) if found is not None else (-1, False)
+
+        question = ("eth_getTransactionReceipt", (receipt.transaction,))
+        try:
+            return _sorted(lambda all_: quorum.agreed(all_, [question], comparable), nodes) == (receipt.block, receipt.good)
+        except quorum.Disagreement:
+            return False  # some have not got the block yet
+
+    def _logs(self, where: "dict[str, Json]", last: int) -> tuple[Log, ...]:
+        nodes = self.connect()
+        if len(nodes.urls) == 1:
+            return answers.logs(self.ask("eth_getLogs", where))
+        questions = (("eth_getBlockByNumber", (hex(last), False)), ("eth_getLogs", (where,)))
+
+        def comparable(said: "tuple[Json, ...]") -> tuple[str, tuple[Log, ...]]:
+            return answers.block(said[0]).hash, answers.logs(said[1])
+
+        return _sorted(lambda all_: quorum.agreed(all_, questions, comparable), nodes)[1]
 
     def _agreed(self, call: Call[T], block: int) -> T:
         nodes = self.connect()

@@ -112,7 +112,7 @@ class Flights:
             while True:
                 try:
                     receipt = self._receipt(flight)
-                    if receipt is not None and self._sure(receipt):
+                    if receipt is not None and self._client.is_settled(receipt):
                         self._close(flight)
                         return receipt
                     if receipt is not None and not landed:
@@ -225,10 +225,6 @@ class Flights:
             if receipt is not None:
                 return receipt
         return None
-
-    def _sure(self, receipt: Receipt) -> bool:
-        confirmations = self._client.network.confirmations
-        return confirmations <= 1 or self._client.block_number() - receipt.block + 1 >= confirmations
 
     def _count(self, tag: str) -> int:
         return quantity(self._client.ask("eth_getTransactionCount", self._address, tag))

@@ -8,7 +8,7 @@ from typing import Final
 
 from desktop_app.adapters.chain import ids
 from desktop_app.adapters.chain import payouts as money_in
-from desktop_app.adapters.chain.abi import Deed
+from desktop_app.adapters.chain.abi import Deed, Unfit
 from desktop_app.adapters.chain.bindings import task_escrow
 from desktop_app.adapters.chain.client import Client, Reverted
 from desktop_app.adapters.chain.records import (
@@ -138,7 +138,10 @@ class Chain:
         job = self.job(voucher.job)
         if job is None:
             return VoucherCheck(False, "there is no such job")
-        refused = self._would_refuse(self.redemption(voucher, signature, job))
+        try:
+            refused = self._would_refuse(self.redemption(voucher, signature, job))
+        except Unfit as unfit:
+            return VoucherCheck(False, unfit.title, job.rate, job.fee_bps)
         if refused is None:
             return VoucherCheck(True, "", job.rate, job.fee_bps)
         # asked after the refusal, because somebody may have redeemed it since the job was looked at

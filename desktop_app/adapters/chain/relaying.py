@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from desktop_app.adapters.chain import ids
-from desktop_app.adapters.chain.abi import Deed
+from desktop_app.adapters.chain.abi import Deed, Unfit
 from desktop_app.adapters.chain.bindings import task_escrow
 from desktop_app.adapters.chain.flights import Sign
 from desktop_app.adapters.chain.reading import Chain
@@ -131,7 +131,10 @@ class Relayer:
         job = self._chain.job(voucher.job)
         if job is None:
             return Refused("JobNotOpen", "there is no such job")
-        deed = self._chain.redemption(voucher, signature, job)
+        try:
+            deed = self._chain.redemption(voucher, signature, job)
+        except Unfit as unfit:
+            return Refused("", unfit.title)
         return self._unless_done(deed, lambda no: no.error in ("VoucherStale", "JobNotOpen") and self._paid(voucher))
 
     def settle_batch(self, vouchers: Sequence[Voucher], attestor: str, signature: str) -> Settled | Refused:
