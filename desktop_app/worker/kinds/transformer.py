@@ -64,7 +64,7 @@ class Transformer:
             return self._learn_again(functional.embedding(tokens[:, :-1], self._embedding), targets, share)
         final = self._read(tokens[:, :-1])
         losses, grad = self._surprise(final.detach(), targets, share)
-        final.backward(grad.view_as(final))  # type: ignore[no-untyped-call]
+        _back(final, grad)
         return losses.mean()
 
     def _learn_again(self, begin: torch.Tensor, targets: torch.Tensor, share: float) -> torch.Tensor:
@@ -75,12 +75,11 @@ class Transformer:
         last = entered.pop().requires_grad_()
         final = self._final(last)
         losses, grad = self._surprise(final.detach(), targets, share)
-        final.backward(grad.view_as(final))  # type: ignore[no-untyped-call]
-        passed = last.grad
+        _back(final, grad)
         for number in range(len(self._layers) - 1, -1, -1):
             before = entered.pop().requires_grad_(number > 0)
-            self._layers[number].forward(before, self._turns).backward(passed)  # type: ignore[no-untyped-call]
-            passed = before.grad
+            _back(self._layers[number].forward(before, self._turns), last.grad)
+            last = before
         return losses.mean()
 
     def _read(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -155,6 +154,12 @@ class _Layer:
 
     def _normed(self, name: str, hidden: torch.Tensor) -> torch.Tensor:
         return functional.rms_norm(hidden, (self._shape.hidden,), self._weights[f"{name}.weight"], self._eps)
+
+
+def _back(out: torch.Tensor, grad: torch.Tensor | None) -> None:
+    """What `out.backward(grad)` does, which would import an algebra system of some hundred modules the first time."""
+    if grad is not None:
+        torch.dot(out.flatten(), grad.flatten()).backward()  # type: ignore[no-untyped-call]
 
 
 def _turns(head: int, params: Params, device: torch.device, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
