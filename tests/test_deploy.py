@@ -1,6 +1,7 @@
 """`sublet deploy` as it is typed: a file, a keystore, a passphrase where only its owner reads it; the profile comes out whole."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 from eth_account import Account
 
+from desktop_app.adapters.chain.deploying import places
 from desktop_app.core.gpu import Tier
 from desktop_app.wire.deployment import load_deployment
 from desktop_app.wire.networks import load_file, practice_constants
+from desktop_app.wire.resources import resource
 from tests.adapters.two_chains import ARBITER, ATTESTOR, DEPLOYER, GUARDIAN, SECOND, TREASURY, Ground, anvil
 
 FILE = """
@@ -145,3 +148,11 @@ def test_every_tier_that_is_not_named_is_not_traded(file: Path) -> None:
     bounds = load_deployment(file).bounds()
     assert [(floor, ceiling) for _tier, floor, ceiling in bounds] == [(0, 0), (0, 0), (0, 0), (80_000, 2_000_000), (0, 0)]
     assert set(practice_constants().tiers) == set(Tier)
+
+
+def test_the_readme_shows_a_file_that_is_whole(tmp_path: Path) -> None:
+    (shown,) = re.findall(r"```toml\n(.*?)```", resource("contracts/README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "example.toml").write_text(shown)
+    deployment = load_deployment(tmp_path / "example.toml")
+    assert deployment.deployer is not None
+    assert places(deployment, DEPLOYER.address).usdc == deployment.usdc
