@@ -298,36 +298,6 @@ def test_what_is_no_address_is_not_asked_for(house: House, chain: Chain) -> None
         chain.balance("0x1234")
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"chain_id": 1}, "chain id is 31337, not 1"),
-        ({"escrow": "0x" + "12" * 20}, "no TaskEscrow"),
-        ({"usdc_version": "1"}, "DOMAIN_SEPARATOR"),
-        ({"attestor": "0x" + "12" * 20}, "is no attestor of this market"),
-        ({"policy": "0x" + "12" * 20}, "no MarketPolicy"),
-    ],
-)
-def test_a_chain_that_is_not_the_profiles_is_refused(house: House, change: dict[str, int | str], reason: str) -> None:
-    stranger = Chain(replace(house.network, **change))  # type: ignore[arg-type]
-    try:
-        with pytest.raises(AppError, match=reason):
-            stranger.balance(house.keys.address("owner"))
-        with pytest.raises(AppError, match=reason):
-            stranger.connect()
-    finally:
-        stranger.close()
-
-
-def test_another_token_in_the_stablecoins_place_is_refused(house: House) -> None:
-    swapped = Chain(replace(house.network, usdc=house.network.registry))
-    try:
-        with pytest.raises(AppError):
-            swapped.connect()
-    finally:
-        swapped.close()
-
-
 def test_a_voucher_of_another_job_or_gpu_is_worth_nothing(house: House, chain: Chain, relayer: Relayer) -> None:
     one, other = house.open_job(relayer, house.terms()), house.open_job(relayer, house.terms())
     voucher, signature = house.voucher(one, 5_000)

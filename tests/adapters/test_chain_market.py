@@ -323,3 +323,19 @@ def test_a_contract_wallet_rents_and_signs(house: House, market: Chain, relayer:
     assert market.check_voucher(voucher, "0x" + "00" * 65).good
     mined(relayer.redeem(voucher, "0x" + "00" * 65))
     assert market.units_paid(voucher.job, house.gpu) == 5_000
+
+
+def test_an_attestor_may_be_a_contract(house: House, relayer: Relayer, ground: Ground) -> None:
+    several = fresh()
+    ground.ask("anvil_setCode", several, "0x7f1626ba7e" + "00" * 28 + "60005260206000f3")
+    job = house.open_job(relayer, house.terms())
+    voucher, nobodys = promise(job, house.gpu, 5_000), "0x" + "00" * 65
+    with house.chain() as before:
+        assert "neither the renter nor an attestor" in before.check_voucher(voucher, nobodys).reason
+        trusted = before.client.policy.set_attestor(several, True)
+        ground.impersonate(house.network.timelock, trusted.address, trusted.data)
+    named = replace(house, network=replace(house.network, attestor=several))
+    with named.chain() as market:
+        assert market.check_voucher(voucher, nobodys).good
+        mined(named.relayer(market).redeem(voucher, nobodys))
+        assert market.units_paid(job, house.gpu) == 5_000

@@ -51,9 +51,18 @@ class Ground:
 
     def reorganise(self, depth: int) -> None:
         """Replace the newest blocks by empty ones; Anvil only."""
+        self._tell("anvil_reorg", depth, [])
+
+    def impersonate(self, sender: str, to: str, data: str) -> None:
+        """Send a call from an address whose key nobody here has; Anvil only."""
+        self.ask("anvil_setBalance", sender, hex(ETHER))
+        self.ask("anvil_impersonateAccount", sender)
+        self._tell("eth_sendTransaction", {"from": sender, "to": to, "data": data})
+
+    def _tell(self, method: str, *params: object) -> None:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
         with requests.Session() as session:
-            body = {"jsonrpc": "2.0", "id": 1, "method": "anvil_reorg", "params": [depth, []]}
-            answer = session.post(self.url, data=json.dumps(body), headers={"Content-Type": "application/json"}, timeout=30).json()
+            answer = session.post(self.url, data=body, headers={"Content-Type": "application/json"}, timeout=30).json()
         assert "error" not in answer, answer
 
     def count(self, address: str) -> int:
