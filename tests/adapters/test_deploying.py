@@ -176,6 +176,16 @@ def test_what_was_changed_before_handing_over_is_refused_with_the_difference(
     assert not refused(bare, market.timelock.grant_role(ADMIN, OWNER.address), DEPLOYER.address)  # nothing was handed over
 
 
+def test_a_market_handed_over_without_a_governor_is_refused(bare: Ground) -> None:
+    market = Market(asked(bare), DEPLOYER.address)
+    with pytest.raises(KeyboardInterrupt):
+        found(bare, stopping(STEPS - 5))  # before the governor has its roles
+    tell(bare, market.policy.transfer_ownership(market.timelock.address))
+    tell(bare, market.timelock.renounce_role(ADMIN, DEPLOYER.address))
+    with pytest.raises(AppError, match=f"{market.governor.address} was never made the timelock's proposer"):
+        found(bare)
+
+
 def test_code_that_is_not_ours_is_refused(bare: Ground) -> None:
     market = Market(asked(bare), DEPLOYER.address)
     code = bytearray(market.pieces[1].artefact.runtime)
