@@ -79,6 +79,7 @@ def sweep(life: Life, rnd: Random) -> None:
 
 def withdraw(life: Life, rnd: Random) -> None:
     waiting = [who for who, amount in life.model.owed.items() if amount]
+    waiting = [who for who in waiting if who not in life.model.frozen] or waiting
     who = rnd.choice(waiting) if waiting and rnd.random() < 0.9 else rnd.choice(life.crowd.owners).address
     life.both("withdraw", lambda _: life.model.withdraw_owed(who), life.market.escrow.functions.withdrawOwed(who))
 
