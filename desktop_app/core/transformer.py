@@ -5,6 +5,7 @@ here load there. Sizes decide what a step costs and which tensors a file must ho
 Called by `core.cost`, by the renter when it looks at an adapter that came back, and by the kinds.
 """
 
+import json
 import math
 from dataclasses import dataclass
 
@@ -123,6 +124,24 @@ def adapter_of(params: Params) -> Adapter:
     """The adapter a task's (checked) parameters describe."""
     chosen = int(params["targets"])
     return Adapter(int(params["rank"]), tuple(target for bit, target in enumerate(TARGETS) if chosen >> bit & 1))
+
+
+def adapter_config(params: Params) -> bytes:
+    """peft's adapter_config.json for the adapter, on one line."""
+    adapter = adapter_of(params)
+    told = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "r": adapter.rank,
+        "lora_alpha": params["alpha"],
+        "lora_dropout": 0.0,
+        "target_modules": [target.rpartition(".")[2] for target in adapter.targets],
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "base_model_name_or_path": None,
+    }
+    return json.dumps(told, sort_keys=True).encode() + b"\n"
 
 
 def heads_refusal(params: Params) -> str | None:

@@ -11,19 +11,27 @@ from pathlib import Path
 from typing import Final
 
 from desktop_app.core.catalogue import Declaration, Verification
-from desktop_app.core.classifier import Params, shape_of
+from desktop_app.core.classifier import Params
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import Units
 from desktop_app.core.receipts import Receipt, chain_refusal
 from desktop_app.core.task import Blob, Manifest
-from desktop_app.wire import tensors
+from desktop_app.renter.layouts import held_out_rows, layout_refusal
+from desktop_app.renter.orders import INFER, TRAIN
 from desktop_app.wire.bundle import catalogue, check_blob
+
+LORA: Final = "train.lora/1"
+
+_CHECKS: Final = {TRAIN: "check.classifier/1", LORA: "check.lora/1", INFER: "check.predictions/1", "embed/1": "check.embeddings/1"}
 
 LEAST_ACCURACY: Final = 0.95
 """Of a trained model, on rows the worker never saw."""
 
+LEAST_GAIN: Final = 0.02
+"""Of an adapter: the share of the loss on held-out text that it must take away."""
+
 MOST_MISMATCHES: Final = 0.001
-"""Of recomputed predictions."""
+"""Of recomputed predictions or embeddings."""
 
 SAMPLE_ROWS: Final = 4096
 CHECK_BATCH: Final = 256
@@ -79,29 +87,42 @@ def decide(delivery: Delivery, held_out: Path, seed: int, run: RunCheck) -> Acce
 def plan(delivery: Delivery, held_out: Path, seed: int) -> Check:
     """The check that fits the task's kind."""
     manifest, files = delivery.manifest, delivery.files
-    params = dict(manifest.params)
-    told: dict[str, int | float | str] = {name: params[name] for name in ("features", "classes", "width", "depth")}
-    told["batch"] = CHECK_BATCH
+    kind, params = _CHECKS[manifest.kind], dict(manifest.params)
+    check = catalogue()[kind]
+    told = {rule.name: params[rule.name] for rule in check.params if rule.name in params}
+    roles = {role: rule.role for rule in check.inputs for role in rule.roles()}
+    if manifest.kind in (TRAIN, INFER):
+        told["batch"] = CHECK_BATCH
     if _declared(manifest).verification is Verification.HELD_OUT:
-        told["rows"] = _rows(held_out)
-        return Check("check.classifier/1", {"model": files["model"], "data": held_out}, told, seed)
-    told |= {"rows": params["rows"], "sample": SAMPLE_ROWS}
-    inputs = {role: files[role] for role in ("model", "data", "predictions")}
-    return Check("check.predictions/1", inputs, told, seed)
+        inputs = {role: path for role, path in files.items() if role in roles and roles[role] != "data"} | {"data": held_out}
+        return Check(kind, inputs, told | {"rows": held_out_rows(held_out, params)}, seed)
+    inputs = {role: path for role, path in files.items() if role in roles}
+    return Check(kind, inputs, told | {"sample": SAMPLE_ROWS}, seed)
 
 
 def judge(delivery: Delivery, metrics: Mapping[str, float]) -> Accepted | Rejected:
     """Pay or not, from the child's metrics; a figure that is not a number fails."""
-    if _declared(delivery.manifest).verification is Verification.HELD_OUT:
-        accuracy = metrics["accuracy"]
-        if not accuracy >= LEAST_ACCURACY:
-            return Rejected(f"the model is right on {accuracy:.2%} of the held-out rows; {LEAST_ACCURACY:.0%} are asked")
-    elif not metrics["mismatch_fraction"] <= MOST_MISMATCHES:
-        return Rejected(f"{metrics['mismatch_fraction']:.2%} of the recomputed predictions differ; at most {MOST_MISMATCHES:.1%} may")
+    reason = _metrics_refusal(delivery.manifest.kind, metrics)
+    if reason is not None:
+        return Rejected(reason)
     by_gpu: dict[int, int] = {}
     for receipt in delivery.receipts:
         by_gpu[receipt.gpu_id] = by_gpu.get(receipt.gpu_id, 0) + receipt.units
     return Accepted(tuple((gpu, Units(units)) for gpu, units in sorted(by_gpu.items())), tuple(sorted(metrics.items())))
+
+
+def _metrics_refusal(kind: str, metrics: Mapping[str, float]) -> str | None:
+    if kind == TRAIN:
+        accuracy = metrics["accuracy"]
+        held = accuracy >= LEAST_ACCURACY
+        return None if held else f"the model is right on {accuracy:.2%} of the held-out rows; {LEAST_ACCURACY:.0%} are asked"
+    if kind == LORA:
+        loss, before = metrics["loss"], metrics["base_loss"]
+        held = loss <= before * (1 - LEAST_GAIN)
+        return None if held else f"the adapter takes the held-out loss from {before:.3f} to {loss:.3f}; {LEAST_GAIN:.0%} less is asked"
+    share = metrics["mismatch_fraction"]
+    what = "predictions" if kind == INFER else "embeddings"
+    return None if share <= MOST_MISMATCHES else f"{share:.2%} of the recomputed {what} differ; at most {MOST_MISMATCHES:.1%} may"
 
 
 def _files_refusal(delivery: Delivery) -> str | None:
@@ -114,31 +135,10 @@ def _files_refusal(delivery: Delivery) -> str | None:
         path = delivery.files[blob.role]
         if not path.is_file():
             raise AppError("A delivered file is not on the renter's disk.", f"Fetch {path.name} again, then decide.")
-        reason = check_blob(path, blob) or _layout_refusal(path, blob.role, dict(delivery.manifest.params))
+        reason = check_blob(path, blob) or layout_refusal(path, blob.role, dict(delivery.manifest.params))
         if reason is not None:
             return reason
     return None
-
-
-def _layout_refusal(path: Path, role: str, params: Params) -> str | None:
-    """Whether the file holds just the tensors that the kind makes, so that the check itself cannot stumble."""
-    expected: dict[str, tuple[str, tuple[int, ...]]]
-    if role == "model":
-        expected = {name: ("F32", shape) for name, shape in shape_of(params).tensors().items()}
-    else:
-        rows, classes = int(params["rows"]), int(params["classes"])
-        expected = {"labels": ("U8", (rows,)), "logits": ("F32", (rows, classes))}
-    found = {name: (tensor.dtype, tensor.shape) for name, tensor in _header(path).items()}
-    return None if found == expected else f"the file for {role} does not hold the tensors that were asked for"
-
-
-def _header(path: Path) -> dict[str, tensors.Tensor]:
-    with path.open("rb") as file:
-        return tensors.read_header(file, path.stat().st_size)
-
-
-def _rows(path: Path) -> int:
-    return _header(path)["labels"].shape[0]
 
 
 def _declared(manifest: Manifest) -> Declaration:

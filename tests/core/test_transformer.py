@@ -1,8 +1,10 @@
 """A language model's sizes are those of real ones, and adapters are named as peft names them."""
 
+import json
+
 import pytest
 
-from desktop_app.core.transformer import TARGETS, Adapter, Decoder, adapter_of, decoder_of, heads_refusal
+from desktop_app.core.transformer import TARGETS, Adapter, Decoder, adapter_config, adapter_of, decoder_of, heads_refusal
 
 LLAMA_3_8B = Decoder(128256, 4096, 32, 32, 8, 14336, tied=False, biased=False)
 SMOLLM_135M = Decoder(49152, 576, 30, 9, 3, 1536, tied=True, biased=False)
@@ -44,6 +46,9 @@ def test_parameters_say_it_all() -> None:
     }  # fmt: skip
     assert decoder_of(params) == SMOLLM_135M
     assert adapter_of(params) == Adapter(4, (TARGETS[0], TARGETS[2], TARGETS[6]))
+    told = json.loads(adapter_config(params | {"alpha": 8}))
+    assert told["target_modules"] == ["q_proj", "v_proj", "down_proj"]
+    assert (told["peft_type"], told["r"], told["lora_alpha"]) == ("LORA", 4, 8)
 
 
 def test_heads_must_share_evenly() -> None:

@@ -5,7 +5,6 @@ rows a batch takes and the adapter's first values are functions of (seed, index)
 gradients gathered so far are the whole state. Loaded by `registry`.
 """
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ import torch
 from safetensors.torch import save
 
 from desktop_app.core.classifier import Params
-from desktop_app.core.transformer import Adapter, Decoder, adapter_of, decoder_of
+from desktop_app.core.transformer import Adapter, Decoder, adapter_config, adapter_of, decoder_of
 from desktop_app.worker.kinds.draws import generator
 from desktop_app.worker.kinds.lora_data import Order, TokenRows
 from desktop_app.worker.kinds.restoring import overwrite
@@ -78,7 +77,7 @@ class TrainLora:
     def result(self) -> tuple[dict[str, bytes], dict[str, float]]:
         """The adapter as peft keeps it, its configuration, and the loss on its last batches."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self._adapter.items()}
-        files = {"adapter": save(tensors), "adapter_config": configuration(self._params)}
+        files = {"adapter": save(tensors), "adapter_config": adapter_config(self._params)}
         return files, {"train_loss": self._smoothed.item()}
 
     def _move(self, index: int) -> None:
@@ -139,21 +138,3 @@ def rate(params: Params, index: int) -> float:
         return float(params["lr"]) * index / warmup
     gone = (index - warmup) / max(1, steps - warmup)
     return float(params["lr"]) * 0.5 * (1 + math.cos(math.pi * gone))
-
-
-def configuration(params: Params) -> bytes:
-    """peft's adapter_config.json, on one line."""
-    adapter = adapter_of(params)
-    told = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "r": adapter.rank,
-        "lora_alpha": params["alpha"],
-        "lora_dropout": 0.0,
-        "target_modules": [target.rpartition(".")[2] for target in adapter.targets],
-        "bias": "none",
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        "base_model_name_or_path": None,
-    }
-    return json.dumps(told, sort_keys=True).encode() + b"\n"
