@@ -138,6 +138,20 @@ def test_a_node_that_dies_on_the_way_is_passed_over(house: House) -> None:
         assert market.balance(to)[0] == 3
 
 
+def test_a_liar_is_not_left_alone_while_the_others_rest(house: House) -> None:
+    busy = False
+
+    def tired(_method: str, _body: bytes) -> str:
+        return "busy" if busy else "pass"
+
+    with nodes(house, tired, rich, tired) as (market, _):
+        market.connect()
+        busy = True
+        assert market.balance(fresh())[0] == 10**12  # nobody else answers
+        busy = False
+        assert market.balance(fresh())[0] == 0
+
+
 def test_one_that_is_too_busy_is_passed_over(house: House) -> None:
     def busy(_method: str, _body: bytes) -> str:
         return "busy"
