@@ -17,6 +17,9 @@ from desktop_app.core import money
 from tests.contracts.ground import Ground
 from tests.contracts.registry_books import Accounts
 
+NONE, CLAIMED, CHALLENGED, BARRED = range(4)
+NOTHING = (0, 0, 0, NONE)
+
 
 @dataclass
 class JobBook:
@@ -45,6 +48,8 @@ class Books:
         self._next_block = 0
         self.accounts = Accounts(registry)
         self.jobs: dict[bytes, JobBook] = {}
+        self.claims: dict[bytes, tuple[int, int, int, int]] = {}
+        """GPU account, units, due and stage."""
         self.units: dict[tuple[bytes, int], int] = defaultdict(int)
         self.owed: dict[str, int] = defaultdict(int)
         self.accrued = 0
@@ -71,6 +76,8 @@ class Books:
         calls = self._escrow.functions
         for job, book in self.jobs.items():
             assert tuple(calls.jobs(job).call()) == tuple(vars(book).values())
+        for job, claim in self.claims.items():
+            assert tuple(calls.claims(job).call()) == claim
         for (job, account), units in self.units.items():
             assert calls.unitsPaid(job, account).call() == units
         for payee, amount in self.owed.items():
@@ -130,6 +137,19 @@ class Books:
         book.held, book.fees, book.used = book.held - gross, book.fees + gross - net, book.used + units - before
         assert book.held >= 0 and book.used <= book.units
         self.due[holder] += amount
+
+    def _on_Claimed(self, job: bytes, gpu: int, units: int, receiptsRoot: bytes, due: int) -> None:
+        assert self.claims.get(job, NOTHING) == NOTHING and units > self.units[job, gpu]
+        self.claims[job] = (gpu, units, due, CLAIMED)
+
+    def _on_Challenged(self, job: bytes, gpu: int, due: int) -> None:
+        made, units, _, stage = self.claims[job]
+        assert (made, stage) == (gpu, CLAIMED)
+        self.claims[job] = (gpu, units, due, CHALLENGED)
+
+    def _on_ClaimEnded(self, job: bytes, gpu: int, units: int, barred: bool) -> None:
+        assert self.claims[job][0] == gpu and self.units[job, gpu] == units
+        self.claims[job] = (0, 0, 0, BARRED if barred else NONE)
 
     def _on_PayeeOwed(self, payee: str, amount: int) -> None:
         self.owed[payee] += amount

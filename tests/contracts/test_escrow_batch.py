@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from eth_utils.crypto import keccak
 from web3.logs import DISCARD
 from web3.types import TxReceipt
@@ -9,7 +10,7 @@ from web3.types import TxReceipt
 from desktop_app.core import money
 from desktop_app.wire import eip712
 from tests.contracts.ground import TX_GAS
-from tests.contracts.market import FEE_BPS, OTHER_TIER, RATE, TIER, UNITS, Market, as_form
+from tests.contracts.market import FEE_BPS, OTHER_TIER, RATE, TIER, UNITS, Market, VoucherTuple, as_form
 from tests.contracts.people import ANNE, ATTESTOR, BOB, DEPLOYER, OWNER, RENTER, STRANGER, person
 from tests.contracts.refusals import Refused, error_data, refused
 
@@ -27,13 +28,15 @@ def transfers(market: Market, receipt: TxReceipt) -> list[tuple[str, int]]:
     return [(one["args"]["to"], one["args"]["value"]) for one in found]
 
 
-def test_each_reason_skips_its_row_and_no_other(market: Market) -> None:
+@pytest.fixture
+def bad(market: Market) -> list[tuple[VoucherTuple, bytes]]:
+    """A row for each reason to refuse one but the allowance, with the error it deserves."""
     pinned, roaming, done = (market.open(market.terms(salt, gpu=gpu)) for salt, gpu in ((1, market.gpu), (2, 0), (3, 0)))
     other = market.register(ANNE, "other tier", tier=OTHER_TIER)
     market.redeem(RENTER, done, UNITS)
     market.close(done)
     market.redeem(RENTER, pinned, 500)
-    bad = [
+    return [
         (market.row(b"\0" * 32, 1), error_data("JobNotOpen", b"\0" * 32)),
         (market.row(NO_JOB, 1), error_data("JobNotOpen", NO_JOB)),
         (market.row(done, UNITS), error_data("JobNotOpen", done)),
@@ -46,22 +49,24 @@ def test_each_reason_skips_its_row_and_no_other(market: Market) -> None:
         (market.row(roaming, 1_000, market.gpu | 1 << 40), error_data("NoSuchAccount", market.gpu | 1 << 40)),
         (market.row(roaming, 1_000, other), error_data("WrongTier", TIER, OTHER_TIER)),
     ]
-    for row, reason in bad:  # the same by itself
-        single = ATTESTOR.sign(eip712.voucher(market.domain(market.escrow), as_form(row)))
-        try:
-            market.send(STRANGER, market.escrow.functions.redeemAttested(row, ATTESTOR.address, single))
-        except Refused as refusal:
-            assert refusal.data == reason
-        else:
-            raise AssertionError(f"paid: {row}")
+
+
+def test_by_itself_each_bad_row_reverts_with_its_reason(market: Market, bad: list[tuple[VoucherTuple, bytes]]) -> None:
+    for row, reason in bad:
+        signature = ATTESTOR.sign(eip712.voucher(market.domain(market.escrow), as_form(row)))
+        with pytest.raises(Refused) as caught:
+            market.send(STRANGER, market.escrow.functions.redeemAttested(row, ATTESTOR.address, signature))
+        assert caught.value.data == reason
+
+
+def test_in_a_batch_each_bad_row_is_skipped_with_that_reason(market: Market, bad: list[tuple[VoucherTuple, bytes]]) -> None:
     had, fine = market.balance(OWNER), [market.open(market.terms(salt)) for salt in (4, 5)]
     good = [market.row(fine[number % 2], 500 + number) for number in range(len(bad) + 1)]
     rows = [good[0]]
     for (row, _), one in zip(bad, good[1:], strict=True):
         rows += [row, one]
     receipt = market.batch(rows)
-    skipped = said(market, receipt, "RowSkipped")
-    assert skipped == [{"job": row[0], "gpu": row[1], "reason": reason} for row, reason in bad]
+    assert said(market, receipt, "RowSkipped") == [{"job": row[0], "gpu": row[1], "reason": reason} for row, reason in bad]
     assert len(said(market, receipt, "VoucherRedeemed")) == len(good)
     last = {good[-2][0]: good[-2][2], good[-1][0]: good[-1][2]}
     assert {job: market.paid(job) for job in fine} == last

@@ -7,7 +7,7 @@ from eth_utils.crypto import keccak
 
 from desktop_app.core import money
 from desktop_app.wire import eip712
-from tests.contracts.market import DAY, FEE_BPS, OTHER_TIER, RATE, TIER, UNITS, WINDOW, Market, as_form, as_tuple
+from tests.contracts.market import DAY, FEE_BPS, OTHER_TIER, RATE, ROOT, TIER, UNITS, WINDOW, Market, as_form, as_tuple
 from tests.contracts.people import ANNE, ATTESTOR, BOB, OWNER, RENTER, STRANGER, Person
 from tests.contracts.refusals import refused
 
@@ -24,7 +24,8 @@ def claimed(market: Market, job: bytes) -> tuple[int, int, int, int]:
 def test_an_unchallenged_claim_is_paid_after_the_window(market: Market) -> None:
     terms = market.claimable()
     job, at = market.open(terms), market.now
-    market.claim(OWNER, terms, WORK)
+    (event,) = market.escrow.events.Claimed().process_receipt(market.claim(OWNER, terms, WORK))
+    assert event["args"]["receiptsRoot"] == ROOT
     assert claimed(market, job) == (market.gpu, WORK, at + WINDOW, CLAIMED)
     assert market.balance(OWNER) == 0
     market.travel(at + WINDOW)

@@ -27,6 +27,8 @@ def test_open_moves_the_escrow_and_keeps_the_terms(market: Market) -> None:
     terms = market.claimable()
     job = market.open(terms)
     assert before - market.balance(RENTER) == escrow(UNITS, RATE) == market.balance(str(market.escrow.address))
+    (event,) = market.escrow.events.JobOpened().get_logs(from_block=market.web3.eth.block_number)
+    assert tuple(event["args"]["terms"].values()) == as_tuple(terms)
     assert market.job(job) == (RENTER.address, RATE, market.gpu, TIER, escrow(UNITS, RATE), 0, UNITS, 0, terms.deadline, FEE_BPS)
 
 

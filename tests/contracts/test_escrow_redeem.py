@@ -1,11 +1,12 @@
 """Redeeming a renter's vouchers: what is paid to whom, and every voucher that must pay nothing."""
 
 import pytest
+from web3.logs import DISCARD
 
 from desktop_app.core import money
 from desktop_app.core.money import Units
 from desktop_app.wire import eip712
-from tests.contracts.market import DAY, FEE_BPS, OTHER_TIER, RATE, TIER, UNITS, Market
+from tests.contracts.market import DAY, FEE_BPS, OTHER_TIER, RATE, ROOT, TIER, UNITS, Market
 from tests.contracts.people import ANNE, ARBITER, ATTESTOR, BOB, DEPLOYER, OWNER, RENTER, STRANGER, TREASURY, Person
 from tests.contracts.refusals import Refused, refused
 
@@ -15,7 +16,9 @@ HALF_ORDER_TWICE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD03
 def test_cumulative_vouchers_pay_the_difference(market: Market) -> None:
     job = market.open(market.terms())
     for units in (UNITS // 3, UNITS // 2, UNITS):
-        market.redeem(RENTER, job, units)
+        receipt = market.redeem(RENTER, job, units)
+        (event,) = market.escrow.events.VoucherRedeemed().process_receipt(receipt, DISCARD)
+        assert event["args"]["receiptsRoot"] == ROOT
         assert market.balance(OWNER) == money.net(units, RATE, FEE_BPS)
         assert market.paid(job) == market.job(job).used == units
 
