@@ -1,5 +1,7 @@
 """Ways to take, stop or hurry the market's government. Each test says first what the attacker wanted."""
 
+from collections.abc import Callable
+
 import pytest
 from eth_account import Account
 from eth_utils.crypto import keccak
@@ -155,7 +157,10 @@ def test_nothing_is_done_before_its_time(dao: Dao, raid: Proposal) -> None:
     with refused("GovernorNonexistentProposal"):
         dao.execute(raid)
     dao.propose(RAIDER, raid)
-    for too_early in (lambda: dao.vote(RAIDER, raid), lambda: dao.queue(raid), lambda: dao.execute(raid)):
+    steps: tuple[Callable[[], object], ...] = (
+        lambda: dao.vote(RAIDER, raid), lambda: dao.queue(raid), lambda: dao.execute(raid),
+    )  # fmt: skip
+    for too_early in steps:
         with refused("GovernorUnexpectedProposalState"):
             too_early()
     dao.open_vote()

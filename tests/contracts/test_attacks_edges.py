@@ -1,6 +1,7 @@
 """The edges of every number: units, rates, deadlines, windows, accounts, and bits where there should be none. Each test says
 first what the attacker wanted."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import cast
 
@@ -34,7 +35,10 @@ def test_an_account_that_never_was_is_paid_nothing(market: Market, far: int) -> 
     with refused("NoSuchAccount", far):
         market.redeem(RENTER, roaming, 1, far)
     alias = gpu | (far >> 40 << 40) if far >> 40 else gpu | 1 << 40
-    for pay in (lambda: market.redeem(RENTER, pinned, 1, alias), lambda: market.redeem_attested(pinned, 1, alias)):
+    pays: tuple[Callable[[], object], ...] = (
+        lambda: market.redeem(RENTER, pinned, 1, alias), lambda: market.redeem_attested(pinned, 1, alias),
+    )  # fmt: skip
+    for pay in pays:
         with refused("NoSuchAccount", alias):
             pay()
     with refused("NoSuchAccount", alias):
@@ -49,7 +53,10 @@ def test_more_units_than_the_job_has_are_not_paid(market: Market, units: int) ->
     terms = market.claimable()
     job = market.open(terms)
     market.redeem(RENTER, job, 7)
-    for pay in (lambda: market.redeem(RENTER, job, units), lambda: market.claim(OWNER, terms, units)):
+    pays: tuple[Callable[[], object], ...] = (
+        lambda: market.redeem(RENTER, job, units), lambda: market.claim(OWNER, terms, units),
+    )  # fmt: skip
+    for pay in pays:
         with refused("JobOverrun", UNITS - 7, units - 7):
             pay()
     market.batch([market.row(job, units)])

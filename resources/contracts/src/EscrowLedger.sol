@@ -11,7 +11,8 @@ import {IUSDC} from "./IUSDC.sol";
 import {MarketPolicy} from "./MarketPolicy.sol";
 
 /// @title EscrowLedger: the books of {TaskEscrow}, and the only place where work turns into money.
-/// @dev The stablecoin held here is, at all times, the sum of every job's `held` and `fees`, of `feesAccrued` and of `owed`.
+/// @dev The stablecoin held here is, at all times, the sum of every job's `held` and `fees`, of `feesAccrued` and of `owed`, and
+/// of what was sent here for no reason, which nobody gets back: a payee that is this contract, a plain transfer to it.
 abstract contract EscrowLedger is ITaskEscrow, EIP712, ReentrancyGuardTransient {
     using SafeERC20 for IUSDC;
 

@@ -113,7 +113,8 @@ contract MarketPolicy is Ownable {
         _setAttestor(account, trusted);
     }
 
-    /// @notice Sets what each attestor may have paid out within a day, in micro-dollars.
+    /// @notice Sets what each attestor may have paid out within a day, in micro-dollars. A full allowance refills while it is
+    /// drawn on, so that the first day may see twice as much.
     function setAllowance(uint208 perDay) external onlyOwner {
         _setAllowance(perDay);
     }
