@@ -167,7 +167,11 @@ def test_any_of_the_versions_may_be_the_one_that_is_mined(house: House, ground: 
         assert market.balance(to)[0] == 5
 
 
-def test_a_block_that_is_undone_is_waited_for_again(house: House, ground: Ground, aside: ThreadPoolExecutor) -> None:
+def test_a_block_that_is_undone_is_waited_for_again(
+    house: House, ground: Ground, aside: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("desktop_app.adapters.chain.flights.RAISE_S", 60)
+    monkeypatch.setattr("desktop_app.adapters.chain.flights.RESEND_S", 60)  # it goes out again at once, not when its time comes
     slow = replace(house, network=replace(house.network, confirmations=4))
     to = fresh()
     with slow.chain() as market:
