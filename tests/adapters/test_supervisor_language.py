@@ -47,11 +47,12 @@ def training(home: House, inputs: dict[str, Path], task_id: str) -> Lease:
     return replace(lease, manifest=replace(lease.manifest, kind=KIND, inputs=blobs, params=tuple(sorted(PARAMS.items()))))
 
 
+@pytest.mark.timeout(600)
 def test_an_interrupted_fine_tuning_ends_with_the_same_adapter(tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert "model_2" in inputs
     with house(tmp_path, Tuning(threads=1)) as home:
         home.supervisor.start(training(home, inputs, "whole"), None)
-        whole = home.until(m.WorkerFinished, 90)
+        whole = home.until(m.WorkerFinished, 240)
         lease = training(home, inputs, "parts")
         home.supervisor.start(lease, None)
         home.until(m.WorkerStarted, 60)
@@ -61,7 +62,7 @@ def test_an_interrupted_fine_tuning_ends_with_the_same_adapter(tmp_path: Path, i
         assert checkpoint is not None
         assert 0 < checkpoint.step < lease.manifest.steps
         home.supervisor.start(lease, checkpoint)
-        parts = home.until(m.WorkerFinished, 90)
+        parts = home.until(m.WorkerFinished, 240)
     assert parts.result == whole.result, "the same bytes, however often it was interrupted"
     assert [(blob.role, blob.format) for blob in whole.result] == [("adapter", "safetensors"), ("adapter_config", "jsonl")]
 
