@@ -22,7 +22,7 @@ AFTER_TROUBLE_S = 15  # what was sent through a chain that then fell silent may 
 WAIT_S = 60.0
 _LOOK_S = 0.2
 
-UNDER_WAY = Refusal("this is being done already; ask again in a minute")
+UNDER_WAY = Refusal("this is being done already; ask again in a minute", under_way=True)
 
 _log = logging.getLogger(__name__)
 

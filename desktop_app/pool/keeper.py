@@ -28,7 +28,8 @@ from desktop_app.wire.eip712 import Voucher
 from desktop_app.wire.pooling import KeptVoucher, voucher_key
 
 LOOK_S: Final = 60.0  # vouchers of the attestor that came within this time share a batch
-TAKEN_S: Final = 120  # longer than a redemption waits for its block
+LOOK_AGAIN_S: Final = 5.0  # where every task is paid at once
+TAKEN_S: Final = 70  # longer than a redemption waits for its block
 REST_S: Final = 15  # after trouble with the chain
 LONG_REST_S: Final = 1_800  # while the attestor's allowance is used up
 REDEEM_GAS: Final = 95_000
@@ -89,9 +90,8 @@ class Keeper:
             self._changed.clear()
             await self._turn(session)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
+                async with asyncio.timeout(LOOK_AGAIN_S if self._every_task else LOOK_S):
                     await self._changed.wait()
-                    continue
 
     def jobs(self) -> frozenset[str]:
         """The jobs of which vouchers are held."""

@@ -66,7 +66,7 @@ class Posting:
                 book = planned
             if not book.plans[tier].opened:
                 book = await self._open(session, book, tier)
-            if tier not in book.plans:
+            if tier not in book.plans or not book.plans[tier].opened:
                 return book
             book = await self._post(session, book, tier)
         return book
@@ -118,6 +118,8 @@ class Posting:
         if isinstance(answer, wire.Opened):
             _log.info("opened job %s: %s units at %s", plan.job_id, plan.terms.units, plan.terms.rate)
             book = with_plan(book, tier, msgspec.structs.replace(plan, opened=True))
+        elif isinstance(answer, wire.Refusal) and (answer.own or answer.under_way):
+            _log.info("job not opened yet: %s", answer.reason)
         else:
             _log.warning("job not opened: %s", _reason(answer))
             numbers = tuple(task.number for task in plan.tasks)

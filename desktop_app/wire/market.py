@@ -162,10 +162,14 @@ Verdict = VoucherVerdict | Rejection
 
 
 class Refusal(_Wire, frozen=True, tag="refusal"):
-    """The pool's no, in words. `own`: the pool's own trouble (no ether, a limit, a silent chain), so that the asker may do it itself."""
+    """The pool's no, in words. `own`: the pool's own trouble (no ether, a limit, a silent chain), so that the asker may do it itself.
+
+    `under_way`: it is no no yet; the very same request may be asked again.
+    """
 
     reason: _Reason
     own: bool = False
+    under_way: bool = False
 
 
 class RegisterGpu(_Wire, frozen=True):

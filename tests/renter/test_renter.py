@@ -13,12 +13,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from desktop_app.adapters.market import Session
 from desktop_app.adapters.market.blobs import upload
 from desktop_app.adapters.market.leases import look
 from desktop_app.core.classifier import shape_of
 from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical, digest, result_sha256
 from desktop_app.core.task import Blob, segment_units
+from desktop_app.renter import posting as posting_module
 from desktop_app.renter.acceptance import Check
 from desktop_app.renter.book import Book, Plan, Shelf, Standing
 from desktop_app.renter.main import Renter, Work
@@ -286,3 +288,17 @@ def digest_of(content: bytes) -> str:
 
 def count(shape: tuple[int, ...]) -> int:
     return math.prod(shape)
+
+
+async def test_a_pool_in_trouble_is_asked_again_for_the_very_same_job(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, troubles = posting_module._ask, [wire.Refusal("no ether left", own=True), wire.Refusal("being done", under_way=True)]
+
+    async def ask(session: Session, subject: str, request: object) -> wire.Answer:
+        return troubles.pop(0) if troubles and subject == "pool.open" else await real(session, subject, request)
+
+    monkeypatch.setattr(posting_module, "_ask", ask)
+    first = await desk.tend()
+    assert not plan(first).opened and not first.waiting
+    assert await desk.tend() == first
+    opened = await desk.tend()
+    assert (plan(opened).job_id, plan(opened).opened, len(opened.waiting)) == (plan(first).job_id, True, OUTSTANDING)
