@@ -139,6 +139,15 @@ def test_a_run_cut_short_anywhere_goes_on_where_it_stopped(bare: Ground) -> None
         fresh = str(bare.ask("evm_snapshot"))
 
 
+def test_what_a_run_left_on_its_way_is_waited_for(tmp_path: Path) -> None:
+    """On the practice chain, where a transaction waits up to a second for its block."""
+    with CHAINS["practice"](tmp_path / "chain") as ground:
+        with pytest.raises(KeyboardInterrupt):
+            found(ground, stopping(6))
+        found(ground)
+        assert ground.count(DEPLOYER.address) == STEPS - 1
+
+
 def test_other_terms_are_another_market_that_shares_nothing_with_an_owner(bare: Ground) -> None:
     one, other = found(bare).places, found(bare, fee_bps=11).places
     assert one.usdc == other.usdc  # test money, and the deployer's in both
