@@ -143,7 +143,7 @@ def test_what_a_run_left_on_its_way_is_waited_for(tmp_path: Path) -> None:
     """On the practice chain, where a transaction waits up to a second for its block."""
     with CHAINS["practice"](tmp_path / "chain") as ground:
         with pytest.raises(KeyboardInterrupt):
-            found(ground, stopping(6))
+            found(ground, stopping(4))  # in the middle of a batch
         found(ground)
         assert ground.count(DEPLOYER.address) == STEPS - 1
 
