@@ -97,11 +97,14 @@ def cash_out(life: Life, rnd: Random) -> None:
 
 
 def jump(life: Life, rnd: Random) -> None:
-    """To a second at which something changes, or beside it."""
-    claims = [one.due + 1 for one in life.model.claims.values() if one.due >= life.now]
+    """To a second at which something changes, or beside it, and often tries at once what may have become possible."""
+    claims = [edge for one in life.model.claims.values() for edge in (one.due, one.due + 1) if edge > life.now]
     to = rnd.choice(claims) if claims and rnd.random() < 0.4 else rnd.choice(usual_jumps(life)[:4])
     life.travel(to)
     life.counts["jump", ""] += 1
+    if rnd.random() < 0.6:
+        at_once = life_jobs.finalize if to in claims else rnd.choice([life_jobs.close, life_jobs.claim, life_jobs.top_up_gasless])
+        at_once(life, rnd)
 
 
 GASLESS: Mapping[str, Action] = {
