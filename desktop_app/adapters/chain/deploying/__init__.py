@@ -91,6 +91,7 @@ def deploy(
     with _node(deployment, wait_s) as node:
         sent, gas, last = 0, 0, None
         for _ in range(_MOST_ROUNDS):
+            node.settle(market.deployer)  # what an earlier run sent may still be to come, and would be sent again
             batch = _next_batch(market.remaining(node), own)
             if not batch:
                 break

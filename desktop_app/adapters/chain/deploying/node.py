@@ -87,12 +87,24 @@ class Node:
         used = quantity(self._request("eth_estimateGas", {"from": sender, "to": step.to, "data": step.data, "value": hex(step.value)}))
         return min(used + used // _GAS_MARGIN, _MOST_GAS)
 
+    def settle(self, sender: str) -> int:
+        """Wait until nothing of an earlier run is still on its way; gives the sender's next nonce."""
+        end = time.monotonic() + self._wait_s
+        while True:
+            mined, waiting = (quantity(self._request("eth_getTransactionCount", sender, when)) for when in ("latest", "pending"))
+            if mined == waiting:
+                return mined
+            if time.monotonic() > end:
+                advice = "Wait, or replace them; then run this again."
+                raise AppError(f"{waiting - mined} of the deployer's transactions wait to be mined.", advice)
+            time.sleep(_POLL_S)
+
     def send(self, steps: Sequence[Step], sender: str, sign: Sign, *, guess: bool = False) -> int:
         """Send all of these and wait until all are mined; gives the gas used.
 
         They may not need one another's effects, unless each is given its usual gas by `guess`.
         """
-        number = self._settled_number(sender)
+        number = self.settle(sender)
         price, tip = self.price()
         names: list[tuple[str, Step]] = []
         for step in steps:
@@ -115,18 +127,6 @@ class Node:
             if not any(word in str(error).lower() for word in _KNOWN):
                 raise
         return "0x" + bytes(keccak(raw)).hex()
-
-    def _settled_number(self, sender: str) -> int:
-        """The sender's next nonce, once nothing of an earlier run is still on its way."""
-        end = time.monotonic() + self._wait_s
-        while True:
-            mined, waiting = (quantity(self._request("eth_getTransactionCount", sender, when)) for when in ("latest", "pending"))
-            if mined == waiting:
-                return mined
-            if time.monotonic() > end:
-                advice = "Wait, or replace them; then run this again."
-                raise AppError(f"{waiting - mined} of the deployer's transactions wait to be mined.", advice)
-            time.sleep(_POLL_S)
 
     def _mined(self, name: str, step: Step) -> int:
         """The gas it took, once it is in a block."""
