@@ -281,9 +281,11 @@ def an_account(
     return JobAccount(job_id, Rate(rate), fee_bps, Units(vouched), Units(redeemed), "0x" + "12" * 32, "0x" + "34" * 65, keeping=kept)
 
 
-def a_payout(transaction: str = "0xt1", *, job_id: str = JOB, amount: int = 999, block: int = 5, time: int | None = None) -> Payout:
+def a_payout(
+    transaction: str = "0xt1", *, job_id: str = JOB, amount: int = 999, block: int = 5, time: int | None = None, gpu: int = 7
+) -> Payout:
     """Money that arrived."""
-    return Payout(job_id, MicroUsd(amount), transaction, block, int(NOON.timestamp()) if time is None else time)
+    return Payout(job_id, MicroUsd(amount), transaction, block, int(NOON.timestamp()) if time is None else time, gpu)
 
 
 def a_quote(*, amount: int = 5_000_000, fee: int = 20_000, valid_before: int | None = None) -> Quote:

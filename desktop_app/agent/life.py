@@ -24,7 +24,7 @@ from desktop_app.agent.senses import Senses
 from desktop_app.agent.wallet import Wallet
 from desktop_app.core.errors import AppError
 from desktop_app.core.gpu import Tier
-from desktop_app.core.messages import AgentStarted, Message
+from desktop_app.core.messages import AgentStarted, Message, PracticeFounded
 from desktop_app.core.state import State
 from desktop_app.engine import Engine
 from desktop_app.wire.bundle import check_blob
@@ -98,6 +98,8 @@ class Life:
     async def _join_network(self, hands: Hands) -> None:
         name = self.state.settings.network
         network = await self._companion.network() if name == PRACTICE else load(name)
+        if network.is_practice:
+            self.post(PracticeFounded(network.escrow))
         chain = Chain(network)
         market = Market(
             self.post,

@@ -144,6 +144,13 @@ class WalletOpened:
 
 
 @dataclass(frozen=True, slots=True)
+class PracticeFounded:
+    """The practice network is there; `escrow` is the address of its escrow, which another founding would have elsewhere."""
+
+    escrow: str
+
+
+@dataclass(frozen=True, slots=True)
 class MarketConnected:
     fee_bps: int
 
@@ -372,7 +379,7 @@ Message = (
     | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
     | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | PresenceSensed
     | SandboxTested | RuntimeFound | DiskFilled | WalletLocked | WalletOpened
-    | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
+    | PracticeFounded | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
     | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack
     | ChainPaid | ChainSaid | ChainLost | ChainNamedGpu | ChainSaidJob | ChainClosedJob | RedeemFailed | CarrierFailed

@@ -201,6 +201,7 @@ class Payout:
     transaction: str
     block: int
     time: int  # unix seconds
+    gpu: int = 0  # the account it was earned on; one transaction may pay several of an owner's GPUs
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,7 @@ class Wallet:
     by_day: tuple[tuple[str, int], ...] = ()  # (ISO local date, micro-dollars paid that day), newest last
     payouts: tuple[Payout, ...] = ()  # newest first
     block: int = 0  # events up to here are counted
+    practice: str = ""  # the escrow of the practice network that all this was learnt from
     chain_ok: bool = False
 
 

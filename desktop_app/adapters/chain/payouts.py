@@ -36,7 +36,7 @@ def payouts(client: Client, address: str, first: int, last: int, account: int | 
     times = {number: client.block_time(number)[1] for number in {entry.block for entry in found.values()}}
     return [
         (
-            Payout(job, MicroUsd(entry.amount), transaction, entry.block, times[entry.block]),
+            Payout(job, MicroUsd(entry.amount), transaction, entry.block, times[entry.block], gpu),
             Units(entry.units or 0) if account in (None, gpu) else Units(0),
         )
         for (transaction, job, gpu), entry in found.items()

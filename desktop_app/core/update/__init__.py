@@ -22,7 +22,7 @@ _OWNER = (
 _SENSES = (
     m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
     | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
-    | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
+    | m.PracticeFounded | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 )
 _WORK = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered

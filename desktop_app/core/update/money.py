@@ -115,7 +115,8 @@ def _rejected(state: State, task_id: str, reason: str) -> State:
 
 def _paid(state: State, payout: Payout, units: Units) -> State:
     wallet = state.wallet
-    known = any((one.transaction, one.job_id) == (payout.transaction, payout.job_id) for one in wallet.payouts)
+    name = (payout.transaction, payout.job_id, payout.gpu)
+    known = any((one.transaction, one.job_id, one.gpu) == name for one in wallet.payouts)
     if known or payout.block <= wallet.block:
         return state
     wallet = replace(

@@ -5,6 +5,7 @@ from dataclasses import replace
 from desktop_app.core import messages as m
 from desktop_app.core.effects import Effect
 from desktop_app.core.gpu import Reading, tier_of
+from desktop_app.core.money import MicroUsd
 from desktop_app.core.state import Gpu, Market, NoticeKind, Presence, Readiness, Reason, State, Why
 from desktop_app.core.update.money import resume_cash_out
 from desktop_app.core.update.owner import notice
@@ -14,7 +15,7 @@ from desktop_app.core.update.work import resume_task
 Sense = (
     m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
     | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
-    | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
+    | m.PracticeFounded | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 )
 _MarketWord = m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 _GpuWord = m.GpuFound | m.GpuMeasured | m.GpuWentMissing
@@ -47,8 +48,24 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
         case m.WalletOpened(address, operator, needs_passphrase):
             wallet = replace(state.wallet, ready=True, address=address, operator=operator, needs_passphrase=needs_passphrase)
             return sign(replace(state, wallet=wallet))
+        case m.PracticeFounded(escrow):
+            return _founded(state, escrow), ()
         case _:
             return _market(state, message), ()
+
+
+def _founded(state: State, escrow: str) -> State:
+    """On a practice network that was founded anew nothing of the old one is known: neither the GPU nor the test money."""
+    wallet = replace(state.wallet, practice=escrow)
+    if state.wallet.practice in ("", escrow):
+        return replace(state, wallet=wallet)
+    return replace(
+        state,
+        wallet=replace(wallet, balance=None, paid=MicroUsd(0), by_day=(), payouts=(), block=0),
+        gpu=replace(state.gpu, chain_id=None, registered="", asked=None, named=None),
+        history=(),
+        accounts=(),
+    )
 
 
 def _start(state: State) -> tuple[State, tuple[Effect, ...]]:

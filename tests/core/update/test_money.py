@@ -101,6 +101,12 @@ def test_one_transaction_may_pay_several_jobs() -> None:
     assert state.wallet.paid == 2 * 999
 
 
+def test_one_transaction_may_pay_several_gpus_of_one_job() -> None:
+    other = m.ChainPaid(a_payout(gpu=8), Units(0))
+    state = hear(a_state(), paid(), other, other)[0]
+    assert (state.wallet.paid, len(state.wallet.payouts)) == (2 * 999, 2)
+
+
 def test_a_payout_in_a_block_that_was_counted_is_an_old_one() -> None:
     state = hear(a_state(), paid(), m.ChainSaid(MicroUsd(999), 5), paid(transaction="0xother"))[0]
     assert state.wallet.paid == 999

@@ -25,7 +25,22 @@ from desktop_app.core.state import (
 )
 from desktop_app.core.task import Phase
 from desktop_app.core.update import update
-from tests.builders import ADDRESS, NOON, OPERATOR, a_device, a_gpu, a_market, a_readiness, a_reading, a_state, a_task, a_wallet
+from tests.builders import (
+    ADDRESS,
+    NOON,
+    OPERATOR,
+    a_device,
+    a_gpu,
+    a_market,
+    a_readiness,
+    a_reading,
+    a_record,
+    a_state,
+    a_task,
+    a_wallet,
+    an_account,
+)  # fmt: skip
+from tests.core.update.hearing import hear
 
 BERLIN = Zone("Europe/Berlin", 7_200)
 
@@ -198,3 +213,14 @@ def test_a_too_small_gpu_is_no_gpu() -> None:
 def test_a_locked_wallet_after_a_restart_keeps_its_figures() -> None:
     state = update(a_state(wallet=a_wallet(balance=77, paid=5)), m.AgentStarted(NOON, Zone()))[0]
     assert (state.wallet.balance, state.wallet.paid) == (77, 5)
+
+
+def test_a_practice_network_founded_anew_knows_neither_gpu_nor_money() -> None:
+    had = a_state(gpu=a_gpu(chain_id=7), wallet=a_wallet(balance=77, paid=5), history=(a_record("t1"),), accounts=(an_account(),))
+    same = hear(had, m.PracticeFounded("0xaa"), m.PracticeFounded("0xaa"))[0]
+    assert (same.wallet, same.gpu) == (replace(had.wallet, practice="0xaa"), had.gpu)
+    assert (same.accounts, same.history) == (had.accounts, had.history)
+    anew = hear(same, m.PracticeFounded("0xbb"))[0]
+    assert (anew.gpu.chain_id, anew.gpu.registered, anew.gpu.device) == (None, "", had.gpu.device)
+    assert (anew.wallet.balance, anew.wallet.paid, anew.wallet.block, anew.wallet.address) == (None, 0, 0, had.wallet.address)
+    assert anew.accounts == anew.history == ()

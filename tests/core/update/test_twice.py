@@ -60,6 +60,7 @@ MESSAGES: tuple[m.Message, ...] = (
     m.ClockTicked(LATER, Zone("UTC", 3_600)),
     m.ClockTicked(NOON - timedelta(days=400), Zone()),
     m.TroubleArose(NoticeKind.TROUBLE, "broken"),
+    m.PracticeFounded("0x" + "ee" * 20),
     m.GpuFound(a_device()),
     m.GpuFound(a_device(uuid="GPU-2")),
     m.GpuMeasured("GPU-1", a_reading(temperature=95)),
