@@ -143,10 +143,10 @@ def _ask(files: Sequence[Path], root: Path, said: Path) -> int:
 
 
 def _killer(status: int, said: str) -> str | None:
-    """Which test noticed; None if none did."""
+    """Which test noticed, whatever it was given; None if none did."""
     if status == 0:
         return None
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (\S+?\.py(?:::\w+)?)", said, re.MULTILINE)
     assert found or status == 99, said
     return found[1].removeprefix("tests/contracts/") if found else CLOCK
 
