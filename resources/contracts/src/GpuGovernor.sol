@@ -15,7 +15,7 @@ import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 
 /// @title GpuGovernor: the owners of GPUs decide what the market charges and whom it trusts; one GPU, one vote.
 /// @notice A proposal waits, is voted on, waits again in {GpuTimelock} and can then be executed by anyone. The guardian may
-/// cancel a proposal, and do nothing else; owners may replace it by a vote.
+/// cancel any proposal, also one that would replace it, and do nothing else.
 contract GpuGovernor is
     GovernorSettings,
     GovernorCountingSimple,
