@@ -223,4 +223,4 @@ def test_a_practice_network_founded_anew_knows_neither_gpu_nor_money() -> None:
     anew = hear(same, m.PracticeFounded("0xbb"))[0]
     assert (anew.gpu.chain_id, anew.gpu.registered, anew.gpu.device) == (None, "", had.gpu.device)
     assert (anew.wallet.balance, anew.wallet.paid, anew.wallet.block, anew.wallet.address) == (None, 0, 0, had.wallet.address)
-    assert anew.accounts == anew.history == ()
+    assert (anew.accounts, anew.history) == ((), ())
