@@ -22,7 +22,8 @@ from tests import builders
 
 Capsys = pytest.CaptureFixture[str]
 FRESH = "0x" + "5e" * 20
-QUOTE = Quote(MicroUsd(2_000_000), MicroUsd(10_000), "0x" + "01" * 32, int(time.time()) + 600)
+# made when the tests are collected, and used when all others have run
+QUOTE = Quote(MicroUsd(2_000_000), MicroUsd(10_000), "0x" + "01" * 32, int(time.time()) + 86_400)
 RIGHT = "the right passphrase"
 
 

@@ -131,7 +131,7 @@ def test_the_tour_adds_up() -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything added up" in done.stdout
-    assert done.stdout.count("agrees") == 4
+    assert done.stdout.count("agrees") == 6
     assert done.stderr == ""
 
 

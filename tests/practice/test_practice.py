@@ -16,6 +16,7 @@ import pytest
 
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import CashOut, Quote, arrives
+from desktop_app.core.gpu import hardware_digest
 from desktop_app.core.money import MicroUsd, net
 from desktop_app.core.state import JobAccount
 from desktop_app.wire import market as wire
@@ -214,7 +215,7 @@ async def test_everything_goes_on_after_a_restart_on_the_same_ports(tmp_path: Pa
         while (folder / "network.json").stat().st_mtime_ns == before:
             await asyncio.sleep(0.05)
         async with agent_side(folder, tmp_path / "owner") as owner:
-            owner.gpu_id = 1
+            owner.gpu_id, owner.hardware = 1, hardware_digest("practice-1")
             owner.market.follow(1)
             await owner.market.resume(lease)
             result = await owner.compute(lease)
