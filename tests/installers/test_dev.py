@@ -177,8 +177,8 @@ def test_every_check_is_run_and_the_first_failure_is_the_status(
 
     monkeypatch.setattr(dev, "finished", finished)
     assert dev.test() == 2
-    assert len(ran) == 4
-    assert capsys.readouterr().out.endswith("Not good yet: types, tests.\n")
+    assert len(ran) == 5
+    assert capsys.readouterr().out.endswith("Not good yet: types, core, tests.\n")
     statuses.clear()
     assert dev.test() == 0
 
