@@ -91,8 +91,8 @@ class Client:
         return _view(self.connect(), call, block, sender)
 
     def estimate(self, deed: Deed[T], sender: str) -> int:
-        """The gas that the deed would take now."""
-        return answers.quantity(self.ask("eth_estimateGas", _call(deed, sender)))
+        """The gas that the deed would take now; nodes that were not told would count what still waits as done."""
+        return answers.quantity(self.ask("eth_estimateGas", _call(deed, sender), "latest"))
 
     def block(self, which: int | Literal["latest", "finalized"]) -> Block:
         """A block's head, as one node has it."""
