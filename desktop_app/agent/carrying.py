@@ -5,7 +5,6 @@ the cash-out. Everything blocks, so it is called in threads. Called by `agent.mo
 """
 
 import secrets
-import time
 from typing import Final
 
 from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, is_address
@@ -16,7 +15,6 @@ from desktop_app.core.money import MicroUsd
 from desktop_app.wire import phrases
 from desktop_app.wire.eip712 import Voucher
 
-QUOTE_S: Final = 1_800
 CASH_OUT_GAS: Final = 160_000
 """A cash-out to a new holder, with the margin that a sender adds."""
 
@@ -49,9 +47,7 @@ class OwnCarrier:
         if goes_nowhere(cash_out.to, network.usdc, network.escrow, network.cash_out, network.registry, self._address):
             return "money sent there would be lost or go nowhere"
         gas = self._afford(self._relayer(None), CASH_OUT_GAS, "send it")
-        _number, chain_now = self._chain.client.block_time(None)
-        valid_before = max(int(time.time()), chain_now) + QUOTE_S
-        return Quote(MicroUsd(cash_out.amount or balance), MicroUsd(0), "0x" + secrets.token_hex(32), valid_before, gas)
+        return Quote(MicroUsd(cash_out.amount or balance), MicroUsd(0), "0x" + secrets.token_hex(32), self._chain.quote_end(), gas)
 
     def carry(self, cash_out: CashOut, quote: Quote, passphrase: bytearray | None) -> Mined | Refused:
         """Bring the signed bytes to the chain. A fee in them comes back: it goes to whoever brings them."""

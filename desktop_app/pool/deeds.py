@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from desktop_app.adapters.chain import Mined, Refused
 from desktop_app.adapters.market import Session
 from desktop_app.core.errors import AppError
 from desktop_app.wire import market as wire
@@ -41,6 +42,11 @@ async def once(session: Session, key: str, work: Callable[[], Awaitable[wire.Ans
         if claimed is not None:
             return await _do(session, key, claimed, work)
     return UNDER_WAY
+
+
+def sent(outcome: Mined | Refused) -> wire.Answer:
+    """The answer to who asked for a deed: its transaction, or the chain's no."""
+    return Refusal(outcome.reason) if isinstance(outcome, Refused) else wire.Sent(outcome.transaction)
 
 
 async def _do(session: Session, key: str, claim: int, work: Callable[[], Awaitable[wire.Answer]]) -> wire.Answer:

@@ -20,7 +20,7 @@ from desktop_app.core.cashout import Quote, goes_nowhere
 from desktop_app.core.gpu import TIER_NUMBERS, Tier
 from desktop_app.core.money import MicroUsd, Units
 from desktop_app.core.pricing import WHOLE, Controller
-from desktop_app.pool.deeds import once
+from desktop_app.pool.deeds import once, sent
 from desktop_app.pool.fuel import Fuel
 from desktop_app.pool.limits import Kind, Limits
 from desktop_app.wire import market as wire
@@ -31,7 +31,6 @@ from desktop_app.wire.pooling import deed_key
 ATTESTOR = "attestor"
 RELAYER = "relayer"
 REGISTRATION_S = 3_600
-QUOTE_S = 1_800
 LONGEST_JOB_S = 30 * 24 * 3_600
 
 Outcome = Mined | Refused
@@ -76,7 +75,7 @@ class Desk:
         async def work() -> wire.Answer:
             if 2 * quote.fee < await asyncio.to_thread(self._relayer.relay_fee):
                 return Refusal("the fee no longer pays for the gas; ask for a new quote", own=True)
-            return _sent(await asyncio.to_thread(self._relayer.cash_out, request.sender, request.to, quote, request.signature))
+            return sent(await asyncio.to_thread(self._relayer.cash_out, request.sender, request.to, quote, request.signature))
 
         return await self._deed(session, Kind.CASH_OUT, request.sender, nonce_of(request.to, quote), work)
 
@@ -104,7 +103,7 @@ class Desk:
         voucher = Voucher(request.job_id, request.gpu_id, Units(request.units), request.root)
 
         async def work() -> wire.Answer:
-            return _sent(await asyncio.to_thread(self._relayer.redeem, voucher, request.signature))
+            return sent(await asyncio.to_thread(self._relayer.redeem, voucher, request.signature))
 
         return await self._deed(session, Kind.REDEMPTION, str(request.gpu_id), f"{request.job_id} {request.units}", work)
 
@@ -155,10 +154,8 @@ class Desk:
         if goes_nowhere(request.to, network.usdc, network.escrow, network.cash_out, network.registry, request.sender):
             return Refusal("money sent there would be lost or go nowhere")
         balance, _block = self._chain.balance(request.sender)
-        _number, chain_now = self._chain.client.block_time(None)
-        valid_before = max(int(time.time()), chain_now) + QUOTE_S
         amount = MicroUsd(request.amount or balance)
-        quote = Quote(amount, self._relayer.relay_fee(), "0x" + secrets.token_hex(32), valid_before)
+        quote = Quote(amount, self._relayer.relay_fee(), "0x" + secrets.token_hex(32), self._chain.quote_end())
         reason = cashout.refusal(quote, request.amount, balance)
         return Refusal(reason) if reason else wire.Quoted(quote.amount, quote.fee, quote.salt, quote.valid_before)
 
@@ -172,7 +169,3 @@ def controller_of(chain: Chain, tier: Tier) -> Controller | None:
 def tier_of_number(number: int) -> Tier | None:
     """The tier that the chain stores under a number."""
     return next((tier for tier, one in TIER_NUMBERS.items() if one == number), None)
-
-
-def _sent(outcome: Outcome) -> wire.Answer:
-    return Refusal(outcome.reason) if isinstance(outcome, Refused) else wire.Sent(outcome.transaction)

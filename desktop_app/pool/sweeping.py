@@ -7,14 +7,14 @@ for the trip. Called by the pool's office.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final
 
-from desktop_app.adapters.chain import Chain, Job, Refused, Relayer
+from desktop_app.adapters.chain import Chain, Job, Mined, Refused, Relayer
 from desktop_app.adapters.market import Session
 from desktop_app.core.errors import AppError
 from desktop_app.core.keeping import GRACE_S
-from desktop_app.pool.deeds import once
+from desktop_app.pool.deeds import once, sent
 from desktop_app.pool.fuel import Fuel
 from desktop_app.pool.keeper import Keeper
 from desktop_app.wire import market as wire
@@ -88,12 +88,7 @@ class Sweeping:
         """Close a job that is over; whether it is closed now. A claim that is undecided holds it open."""
         if job.used < job.units and time.time() <= job.deadline + GRACE_S:
             return False
-
-        async def close() -> wire.Answer:
-            outcome = await asyncio.to_thread(self._relayer.close_job, job_id)
-            return Refusal(outcome.reason) if isinstance(outcome, Refused) else wire.Sent(outcome.transaction)
-
-        return await self._done(session, "close", job_id, close)
+        return await self._done(session, "close", job_id, lambda: self._relayer.close_job(job_id))
 
     async def _deliver(self, session: Session, address: str) -> None:
         """Push what waits for an address; while the stablecoin refuses, it goes on waiting."""
@@ -112,14 +107,12 @@ class Sweeping:
         fees = accrued + sum(jobs[job_id].fees for job_id in richest)
         if not fees or fees < _WORTH_IT * await self._fuel.cost(_SWEEP_GAS + _JOB_GAS * len(richest)):
             return
+        await self._done(session, "fees", str(int(time.time()) // FEES_EVERY_S), lambda: self._relayer.sweep_fees(richest))
 
-        async def fetch() -> wire.Answer:
-            outcome = await asyncio.to_thread(self._relayer.sweep_fees, richest)
-            return Refusal(outcome.reason) if isinstance(outcome, Refused) else wire.Sent(outcome.transaction)
+    async def _done(self, session: Session, what: str, name: str, deed: Callable[[], Mined | Refused]) -> bool:
+        async def work() -> wire.Answer:
+            return sent(await asyncio.to_thread(deed))
 
-        await self._done(session, "fees", str(int(time.time()) // FEES_EVERY_S), fetch)
-
-    async def _done(self, session: Session, what: str, name: str, work: Callable[[], Awaitable[wire.Answer]]) -> bool:
         answer = await once(session, deed_key(what, self._chain.network.escrow, name), work)
         if isinstance(answer, Refusal):
             _log.info("%s of %s waits: %s", what, name, answer.reason)

@@ -87,14 +87,12 @@ class Authorization:
 
 def voucher(domain: Domain, promise: Voucher) -> TypedMessage:
     """What renter or attestor signs to have a GPU paid; `domain` is the escrow's."""
-    message = {"job": promise.job, "gpu": promise.gpu, "units": int(promise.units), "receiptsRoot": promise.receipts_root}
-    return _full("Sublet TaskEscrow", "1", domain, "Voucher", _VOUCHER, message)
+    return _about_work(domain, "Voucher", promise)
 
 
 def claim(domain: Domain, work: Voucher) -> TypedMessage:
     """What a GPU's holder or operator signs to claim work that nobody vouched for; `domain` is the escrow's."""
-    message = {"job": work.job, "gpu": work.gpu, "units": int(work.units), "receiptsRoot": work.receipts_root}
-    return _full("Sublet TaskEscrow", "1", domain, "Claim", _VOUCHER, message)
+    return _about_work(domain, "Claim", work)
 
 
 def challenge(domain: Domain, job: str, gpu: int, units: Units) -> TypedMessage:
@@ -135,6 +133,12 @@ def receive_with_authorization(
         "nonce": authorization.nonce,
     }
     return _full(name, version, domain, "ReceiveWithAuthorization", _RECEIVE, message)
+
+
+def _about_work(domain: Domain, primary: str, work: Voucher) -> TypedMessage:
+    """Voucher and claim have the same fields, and different names, so that one is never taken for the other."""
+    message = {"job": work.job, "gpu": work.gpu, "units": int(work.units), "receiptsRoot": work.receipts_root}
+    return _full("Sublet TaskEscrow", "1", domain, primary, _VOUCHER, message)
 
 
 def _full(

@@ -4,6 +4,7 @@ Nothing here signs or spends. Every method may raise AppError when the chain is 
 block, so the roots run them in threads. Called by the roots; `relaying.py` builds on it.
 """
 
+import time
 from typing import Final
 
 from desktop_app.adapters.chain import ids
@@ -34,6 +35,7 @@ from desktop_app.wire import eip712
 from desktop_app.wire.eip712 import Voucher
 from desktop_app.wire.networks import Network
 
+QUOTE_S: Final = 1_800
 LONGEST_AUTHORISATION: Final = 7_200
 """Seconds before `valid_before` in which an authorisation can have been made, and so used."""
 _NOBODY: Final = "0x" + "00" * 20
@@ -232,6 +234,11 @@ class Chain:
             return done
         return ExpiredUnused() if final_time >= quote.valid_before else Unused()
 
+    def quote_end(self) -> int:
+        """The unix second to which a cash-out quoted now is good, by this machine's clock or the chain's, whichever is ahead."""
+        _number, chain_now = self.client.block_time(None)
+        return max(int(time.time()), chain_now) + QUOTE_S
+
     def spent(self, sender: str, nonce: str, valid_before: int, head: int) -> Done | None:
         """Where an authorisation was used, up to the block `head`; None: nowhere, or it was cancelled."""
         first = self._block_from(valid_before - LONGEST_AUTHORISATION, head)
@@ -239,12 +246,12 @@ class Chain:
             return Done(seen.transaction, head - seen.block + 1)
         return None
 
-    def _block_from(self, time: int, head: int) -> int:
+    def _block_from(self, earliest: int, head: int) -> int:
         """The first block at or after a time, by halving."""
         low, high = self.network.first_block, head
         while low < high:
             middle = (low + high) // 2
-            if self.client.block(middle).time < time:
+            if self.client.block(middle).time < earliest:
                 low = middle + 1
             else:
                 high = middle
