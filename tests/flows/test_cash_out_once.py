@@ -3,9 +3,7 @@
 import secrets
 import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -20,14 +18,6 @@ from desktop_app.wire.networks import load_practice
 from tests.flows.house import House, frozen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    one = House(tmp_path / "owner")
-    one.start("agent", "--no-keyring")
-    yield one
-    one.close()
 
 
 def test_killed_when_signed_it_pays_once(house: House) -> None:

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -23,14 +21,6 @@ from tests.flows.house import House
 
 LONG_S = 600  # for what takes ten seconds on a machine at rest
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    one = House(tmp_path / "owner")
-    one.start("agent", "--no-keyring")
-    yield one
-    one.close()
 
 
 def test_an_owner_earns_pauses_cashes_out_and_leaves(house: House) -> None:

@@ -2,9 +2,7 @@
 
 import secrets
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -19,14 +17,6 @@ from desktop_app.wire.networks import load_practice
 from tests.flows.house import House, frozen
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    one = House(tmp_path / "owner")
-    one.start("agent", "--no-keyring")
-    yield one
-    one.close()
 
 
 def test_a_cash_out_needs_no_pool_but_a_little_ether(house: House) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -17,20 +16,7 @@ from desktop_app.wire import market as wire
 from desktop_app.wire import pooling
 from desktop_app.wire.market import Refusal, Sent
 from desktop_app.wire.pooling import Deed, deed_key
-from tests.pool.bench import Bench, bench
-from tests.pool.rig import Town, town
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as built:
-        yield built
-
-
-@pytest.fixture
-async def here(place: Town) -> AsyncIterator[Bench]:
-    async with bench(place) as opened:
-        yield opened
+from tests.pool.bench import Bench
 
 
 class Work:

@@ -3,32 +3,17 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
+from collections.abc import AsyncIterator
 
 from desktop_app.core.keeping import GRACE_S, LEAST, LONGEST_S
 from desktop_app.core.money import net
 from desktop_app.pool.keeper import Keeper
 from tests.adapters.market_chain import HOUR, RATE
-from tests.pool.bench import Bench, bench
-from tests.pool.rig import Town, town
+from tests.pool.bench import Bench
 
 SMALL = 60_000  # a minute, two and a half cents
 LARGE = HOUR * 3 // 2  # a little more than two dollars
 DEAR = 10**24  # micro-dollars per ether: gas on the practice chain costs next to nothing
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as built:
-        yield built
-
-
-@pytest.fixture
-async def here(place: Town) -> AsyncIterator[Bench]:
-    async with bench(place) as opened:
-        yield opened
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,13 +11,7 @@ from desktop_app.adapters.market import Puller
 from desktop_app.core.money import net
 from desktop_app.wire import market as wire
 from desktop_app.wire.market import Refusal, Standing
-from tests.pool.rig import Counter, Town, counter, town
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as built:
-        yield built
+from tests.pool.rig import Counter, Town, counter
 
 
 @pytest.fixture

@@ -2,9 +2,6 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
-
-import pytest
 
 from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Units, fee, gross, net
@@ -13,20 +10,7 @@ from desktop_app.wire import market as wire
 from desktop_app.wire import pooling
 from desktop_app.wire.market import JobRecord, Refusal
 from tests.adapters.market_chain import HOUR, RATE, mined
-from tests.pool.bench import Bench, bench
-from tests.pool.rig import Town, town
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    with town(tmp_path_factory.mktemp("town")) as built:
-        yield built
-
-
-@pytest.fixture
-async def here(place: Town) -> AsyncIterator[Bench]:
-    async with bench(place) as opened:
-        yield opened
+from tests.pool.bench import Bench
 
 
 async def known_job(here: Bench, units: int = HOUR) -> str:
