@@ -1,8 +1,8 @@
 """The practice pool's process: puts the contracts on the chain, gives the renter test money, says where everything is, and
 then is the pool.
 
-One process does all of it, because each more that loads web3 costs seconds of a start. Started by the practice root once
-the chain answers; done again after a crash it goes on where it stopped.
+One process does all of it, because each more that loads the chain's libraries costs seconds of a start. Started by the
+practice root once the chain answers; done again after a crash it goes on where it stopped.
 """
 
 import argparse
