@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -51,15 +52,17 @@ class Agent:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._over.set)
+        self.end()
         self._thread.join(20)
+        assert not self._thread.is_alive(), "the agent's thread goes on"
 
     def post(self, message: m.Message) -> None:
         self._engine.post(message)
 
     def end(self) -> None:
-        """As a quit ends it."""
-        self._loop.call_soon_threadsafe(self._over.set)
+        """As a quit ends it. An agent that a quit has ended already is let be."""
+        with suppress(RuntimeError):  # its loop is closed
+            self._loop.call_soon_threadsafe(self._over.set)
 
     async def _live(self) -> None:
         self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
