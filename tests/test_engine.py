@@ -12,8 +12,9 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
-from desktop_app.core.state import NoticeKind, Presence, Reason, State, Trigger
+from desktop_app.core.state import NoticeKind, Reason, State, Trigger
 from desktop_app.core.task import Phase, Progress
 from desktop_app.engine import STORY_LINES, Engine
 from desktop_app.wire.codec import decode_message, durable

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 import psutil
 
-from desktop_app.core.state import Presence
+from desktop_app.core.presence import Presence
 
 _OnError = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 _OnLoss = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)

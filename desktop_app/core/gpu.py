@@ -65,6 +65,11 @@ class Reading:
     temperature: int | None = None  # degrees Celsius
     watts: int | None = None
     fan: int | None = None  # percent
+    energy_mj: int | None = None  # millijoules since the driver was loaded
+    slowed: tuple[str, ...] | None = None  # why its clocks are held down, in the driver's terms
+    foreign_load: int | None = None  # percent of the card's processors that others' graphics programs use, the busiest one
+    foreign_mb: int | None = None  # memory of all programs but ours
+    foreign_name: str = ""  # the busiest of those graphics programs
 
 
 def tier_of(device: Device) -> Tier | None:

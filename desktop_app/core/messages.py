@@ -9,10 +9,11 @@ from datetime import datetime
 from desktop_app.core.cashout import Quote
 from desktop_app.core.gpu import Device, Reading
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Value
-from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind, Payout, Presence
+from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind, Payout
 from desktop_app.core.task import Blob, Checkpoint, Lease, Progress
 
 

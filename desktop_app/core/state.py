@@ -11,6 +11,7 @@ from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
@@ -45,11 +46,15 @@ class Reason(StrEnum):
     OWNER_PRESENT = "owner_present"
     PRESENCE_UNKNOWN = "presence_unknown"
     FULL_SCREEN = "full_screen"
+    GAME_MODE = "game_mode"
+    APP_RUNNING = "app_running"
     FOREIGN_USE = "foreign_use"
+    REMOTE_DESKTOP = "remote_desktop"
     ON_BATTERY = "on_battery"
     TOO_HOT = "too_hot"
     VRAM_RESERVE = "vram_reserve"
     GPU_LOST = "gpu_lost"
+    GPU_FAULT = "gpu_fault"  # the driver reported an error of the card (XID)
     QUITTING = "quitting"
 
 
@@ -101,16 +106,6 @@ class Sharing:
     finishing: bool = False  # no new task after this one
     quitting: bool = False
     quit_by: datetime | None = None  # leave at this instant even if the market has not confirmed
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """Signs of the owner. None: this system does not say."""
-
-    idle_s: float | None = None
-    locked: bool | None = None
-    full_screen: bool | None = None
-    on_battery: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +224,15 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     PRESENCE = "presence"
     FULL_SCREEN = "full_screen"
+    GAME_MODE = "game_mode"
+    APP = "app"
     FOREIGN_USE = "foreign_use"
+    REMOTE_DESKTOP = "remote_desktop"
     BATTERY = "battery"
     HEAT = "heat"
     VRAM = "vram"
     GPU_LOST = "gpu_lost"
+    GPU_FAULT = "gpu_fault"
     QUIT = "quit"
     LEASE_LOST = "lease_lost"
 

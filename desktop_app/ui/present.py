@@ -64,6 +64,7 @@ _LOOKS: dict[Reason, Look] = {
     Reason.WALLET_LOCKED: Look.PROBLEM,
     Reason.MARKET_OFFLINE: Look.PROBLEM,
     Reason.GPU_LOST: Look.PROBLEM,
+    Reason.GPU_FAULT: Look.PROBLEM,
     Reason.WRONG_NETWORK: Look.PROBLEM,
     Reason.GPU_SOLD: Look.PROBLEM,
 }

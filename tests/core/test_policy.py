@@ -21,9 +21,10 @@ from desktop_app.core.policy import (
     watts,
     worth,
 )
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule
 from desktop_app.core.settings import Settings
-from desktop_app.core.state import Cooldown, Level, Presence, Readiness, Reason, Sharing, State, Trigger, Why
+from desktop_app.core.state import Cooldown, Level, Readiness, Reason, Sharing, State, Trigger, Why
 from tests.builders import (
     NOON,
     a_device,

@@ -6,7 +6,8 @@ from desktop_app.core import messages as m
 from desktop_app.core.effects import Effect
 from desktop_app.core.gpu import Reading, tier_of
 from desktop_app.core.money import MicroUsd
-from desktop_app.core.state import Gpu, Market, NoticeKind, Presence, Readiness, Reason, State, Why
+from desktop_app.core.presence import Presence
+from desktop_app.core.state import Gpu, Market, NoticeKind, Readiness, Reason, State, Why
 from desktop_app.core.update.money import resume_cash_out
 from desktop_app.core.update.owner import notice
 from desktop_app.core.update.segment import sign

@@ -12,8 +12,9 @@ from desktop_app.core.cashout import Stage
 from desktop_app.core.gpu import Named
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
-from desktop_app.core.state import Level, Market, NoticeKind, Presence, Readiness, Sharing, State
+from desktop_app.core.state import Level, Market, NoticeKind, Readiness, Sharing, State
 from desktop_app.core.task import Phase, Progress
 from desktop_app.core.update import update
 from desktop_app.wire.codec import decode_state, durable, encode_state
