@@ -1,11 +1,12 @@
 """Each signed request is one deed, however often it is brought, by whomever, to whichever of the market's pools.
 
 A deed is known by who signed and the nonce that the chain takes once. Its record in the bucket `deeds` says that some pool is at
-it, or what came of it; whoever asks again waits for the same answer. A pool that dies leaves a claim that runs out, and the next
-one looks at the chain before it sends anything. Called by the pool's office.
+it, or what came of it; whoever asks again waits for the same answer. The claim is short and renewed while the work goes on, so
+that of a pool that dies soon runs out, and the next one looks at the chain before it sends anything. Called by the pool's office.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,8 @@ from desktop_app.wire import pooling
 from desktop_app.wire.market import Refusal
 from desktop_app.wire.pooling import Deed
 
-TAKEN_S = 90  # longer than a deed waits for its block
+TAKEN_S = 20
+RENEW_S = 5.0
 AFTER_TROUBLE_S = 15  # what was sent through a chain that then fell silent may still arrive
 WAIT_S = 60.0
 _LOOK_S = 0.2
@@ -50,15 +52,27 @@ def sent(outcome: Mined | Refused) -> wire.Answer:
 
 
 async def _do(session: Session, key: str, claim: int, work: Callable[[], Awaitable[wire.Answer]]) -> wire.Answer:
+    doing = asyncio.ensure_future(work())
     try:
-        answer = await work()
+        while not (await asyncio.wait({doing}, timeout=RENEW_S))[0]:
+            claim = await _renew(session, key, claim)
+        answer = doing.result()
     except AppError:
         await _write(session, key, Deed(int(time.time()) + AFTER_TROUBLE_S), claim)
         raise
+    finally:
+        doing.cancel()
     done = Deed() if isinstance(answer, Refusal) else Deed(answer=answer)
     if await _write(session, key, done, claim) is None:
         _log.warning("a deed took longer than its claim; the chain has it once all the same")
     return answer
+
+
+async def _renew(session: Session, key: str, claim: int) -> int:
+    """The revision of the renewed claim; the old one's when the market did not take it, since the work goes on all the same."""
+    with contextlib.suppress(AppError):
+        return await _write(session, key, Deed(int(time.time()) + TAKEN_S), claim) or claim
+    return claim
 
 
 async def _look(session: Session, key: str) -> tuple[Deed, int]:

@@ -66,6 +66,22 @@ async def test_the_claim_of_a_pool_that_died_runs_out(here: Bench, monkeypatch: 
     assert await once(here.session, "dead", Work(Sent("0xone"))) == Sent("0xone")
 
 
+async def test_a_claim_lives_as_long_as_the_work(here: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deeds, "TAKEN_S", 2)
+    monkeypatch.setattr(deeds, "RENEW_S", 0.5)
+
+    class Slow(Work):
+        async def __call__(self) -> wire.Answer:
+            await asyncio.sleep(5)
+            return await super().__call__()
+
+    work = Slow(Sent("0xone"))
+    first = asyncio.create_task(once(here.session, "slow", work))
+    await asyncio.sleep(0.3)
+    assert await once(here.session, "slow", Work(Sent("0xtwo"))) == Sent("0xone")
+    assert (await first, work.done) == (Sent("0xone"), 1)
+
+
 async def test_a_record_that_cannot_be_read_is_none(here: Bench) -> None:
     await here.session.write(pooling.DEEDS, "torn", b"{")
     assert await once(here.session, "torn", Work(Sent("0xone"))) == Sent("0xone")
