@@ -3,7 +3,7 @@
 Each must be safe to perform twice: after a crash, `AgentStarted` asks again for everything the saved state still owes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, Tier
@@ -23,6 +23,7 @@ class GiveBack:
     task_id: str
     trigger: Trigger
     deadline_ms: int
+    late_ms: float = field(default=0.0, compare=False)  # how long before this the signal arose, at most; the engine fills it in
 
 
 @dataclass(frozen=True, slots=True)

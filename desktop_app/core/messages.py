@@ -76,6 +76,7 @@ class AgentStarted:
 class ClockTicked:
     now: datetime
     zone: Zone
+    since_s: float = 0.0  # seconds since the tick before, asleep ones not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +96,20 @@ class GpuFound:
 class GpuMeasured:
     uuid: str
     reading: Reading
+    since_s: float = 0.0  # seconds since the reading before: what is new in this one arose within them
 
 
 @dataclass(frozen=True, slots=True)
 class GpuWentMissing:
     uuid: str
     detail: str
+    since_s: float = 0.0  # as of a reading
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceSensed:
     presence: Presence
+    since_s: float = 0.0  # seconds since the look before: what is new in this one arose within them
 
 
 @dataclass(frozen=True, slots=True)

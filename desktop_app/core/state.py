@@ -240,17 +240,39 @@ class Trigger(StrEnum):
 OWNER_DEADLINE_MS, SCHEDULE_DEADLINE_MS = 200, 5_000
 
 
+class Halt(StrEnum):
+    """How a worker ended when the device was asked back."""
+
+    YIELDED = "yielded"  # it answered the gate: state committed, then killed
+    KILLED = "killed"  # it had not answered by the deadline
+    LOADING = "loading"  # it had not begun its first step
+    ENDED = "ended"  # it finished, failed or was stopped for breaking a rule in that very moment
+    OVER = "over"  # it had ended before
+
+
 @dataclass(frozen=True, slots=True)
 class GiveBackRecord:
-    """One give-back, as measured by the supervisor: milliseconds from the trigger. `vram_free_ms` is None where no VRAM exists."""
+    """One give-back, as measured: milliseconds from the instant at which the engine asked for the device.
+
+    The signal itself arose `detected_ms` before that, at most: the look before did not show it. `vram_free_ms` is None where
+    there is no memory to read, or none was read back free.
+    """
 
     task_id: str
     trigger: Trigger
-    at: float  # unix seconds
+    at: float  # unix seconds: when it was asked for
     stopped_ms: float
     vram_free_ms: float | None
     steps_lost: int
     committed: bool  # the worker answered the gate before the deadline
+    detected_ms: float = 0.0
+    halt: Halt | None = None  # None: written by a version that did not tell
+    held: bool = False  # the driver still held the memory two seconds after the worker was gone
+
+    @property
+    def back_ms(self) -> float:
+        """From the signal to the device being the owner's: its memory read back free, or, where none is read, the worker gone."""
+        return self.detected_ms + (self.stopped_ms if self.vram_free_ms is None else self.vram_free_ms)
 
 
 class NoticeKind(StrEnum):
