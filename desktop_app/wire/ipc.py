@@ -5,7 +5,7 @@ anything else is `Refused`, which the supervisor answers with a kill. Called by 
 """
 
 import math
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,6 +24,10 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 SandboxPath = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Number = int | float | Annotated[str, Meta(max_length=4_000)]
+Role = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+Metric = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.]{0,59}\Z")]
+
+_TAG_FIRST = b"\xa1t"
 
 
 class Refused(ValueError):
@@ -90,8 +94,8 @@ class Committed(_Packet, frozen=True):
 class OutputFile(Struct, frozen=True, forbid_unknown_fields=True):
     """One result: where its bytes lie in the arena's output region."""
 
-    role: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    format: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+    role: Role
+    format: Literal["safetensors", "jsonl"]
     offset: Count
     length: Count
 
@@ -100,7 +104,7 @@ class Finished(_Packet, frozen=True):
     """All steps are done and every output lies in the arena."""
 
     files: Annotated[list[OutputFile], Meta(max_length=16)]
-    metrics: Annotated[dict[Annotated[str, Meta(max_length=60)], float], Meta(max_length=64)]
+    metrics: Annotated[dict[Metric, float], Meta(max_length=64)]
 
 
 class Failed(_Packet, frozen=True):
@@ -127,13 +131,17 @@ def pack(message: ToWorker | FromWorker) -> bytes:
 
 
 def parse_from_worker(frame: bytes) -> FromWorker:
-    """What a worker said, with its numbers cut to sane ranges. Raises Refused for anything else."""
+    """What a worker said, its numbers cut to sane ranges and its words to what can be shown. Raises Refused for anything else."""
     message = _parse(_from_worker, frame)
     match message:
         case Progress(step, of, loss, step_ms):
             return Progress(min(step, of), of, _finite(loss), _duration(step_ms))
         case Finished(files, metrics):
             return Finished(files, {name: value for name, value in metrics.items() if math.isfinite(value)})
+        case Hello(proto, pid, engine):
+            return Hello(proto, pid, _shown(engine))
+        case Failed(kind, detail):
+            return Failed(_shown(kind), _shown(detail))
         case _:
             return message
 
@@ -146,6 +154,9 @@ def parse_to_worker(frame: bytes) -> ToWorker:
 def _parse(decoder: "msgspec.msgpack.Decoder[_T]", frame: bytes) -> _T:
     if not frame or len(frame) > FRAME_LIMIT:
         raise Refused(f"a packet of {len(frame)} bytes")
+    if not frame.startswith(_TAG_FIRST, 1):
+        # else the decoder would read through the fields before it, as deep as they are nested, on the stack of this thread
+        raise Refused("not a message: it does not begin with its name")
     try:
         return decoder.decode(frame)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -154,6 +165,11 @@ def _parse(decoder: "msgspec.msgpack.Decoder[_T]", frame: bytes) -> _T:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _shown(text: str) -> str:
+    """A stranger's words reach the owner's screen and log: nothing in them may move a cursor or turn the writing around."""
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
 
 
 def _duration(value: float | None) -> float | None:
