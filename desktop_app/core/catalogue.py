@@ -133,6 +133,7 @@ def check(manifest: Manifest, declaration: Declaration) -> str | None:
         or sizes_refusal(declaration.work, params)
         or _inputs_refusal(manifest.inputs, declaration.inputs)
         or _work_refusal(manifest, declaration, params)
+        or _limits_refusal(manifest, declaration, params)
     )
 
 
@@ -187,6 +188,21 @@ def _work_refusal(manifest: Manifest, declaration: Declaration, params: Params) 
     worth = reference_units(declaration, manifest.tier, params)
     if manifest.units != worth:
         return f"the task says {manifest.units} units; its parameters are worth {worth}"
+    return None
+
+
+def _limits_refusal(manifest: Manifest, declaration: Declaration, params: Params) -> str | None:
+    """What a task may use is what keeps it from the owner's memory, disk and evening; an honest renter asks for what is reckoned."""
+    asked, allowed = manifest.limits, limits(declaration, manifest.tier, params, manifest.inputs)
+    for what, wanted, reckoned, unit in (
+        ("GPU memory", asked.vram_mb, allowed.vram_mb, "MB"),
+        ("memory", asked.ram_mb, allowed.ram_mb, "MB"),
+        ("disk", asked.disk_mb, allowed.disk_mb, "MB"),
+        ("time", asked.wall_s, allowed.wall_s, "s"),
+        ("room for its result", asked.output_mb, allowed.output_mb, "MB"),
+    ):
+        if wanted > reckoned:
+            return f"the task wants {wanted} {unit} of {what}; its parameters need no more than {reckoned} {unit}"
     return None
 
 

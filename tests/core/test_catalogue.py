@@ -150,3 +150,14 @@ def test_steps_and_units_are_counted_not_believed() -> None:
     manifest, _ = written()
     assert refusal(replace(manifest, steps=31)) == "the task says 31 steps; its parameters make 30"
     assert "units; its parameters are worth" in refusal(replace(manifest, units=Units(manifest.units + 1)))
+
+
+@pytest.mark.parametrize("name", ["vram_mb", "ram_mb", "disk_mb", "wall_s", "output_mb"])
+def test_a_task_asks_for_no_more_than_it_needs(name: str) -> None:
+    manifest = written()[0]
+    reckoned: int = getattr(manifest.limits, name)
+    for wanted, fits in ((reckoned, True), (reckoned + 1, False)):
+        asking = replace(manifest, limits=replace(manifest.limits, **{name: wanted}))
+        reason = check(asking, TRAIN)
+        assert (reason is None) is fits
+        assert fits or f"need no more than {reckoned} " in str(reason)
