@@ -72,6 +72,34 @@ class Reading:
     foreign_name: str = ""  # the busiest of those graphics programs
 
 
+FOREIGN_BUSY = 20  # percent; facts: an owner who plays is above it, a desktop at rest below
+FOREIGN_SAMPLES = 2
+FOREIGN_GROWTH_MB = 500  # within a second: a game that loads
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What others did with the card in the last readings: how many in a row found it busy, and how little they held each second."""
+
+    busy: int = 0  # counted up to FOREIGN_SAMPLES
+    held: tuple[tuple[int, int], ...] = ()  # (unix second, least megabytes others held in it), oldest first
+    grown: bool = False  # more than FOREIGN_GROWTH_MB came within the last second
+
+
+def follow_foreign(before: Foreign, reading: Reading, second: int, *, settling: bool) -> Foreign:
+    """What is known of others' use after one more reading, taken in the given unix second.
+
+    `settling`: a worker of ours comes or goes, and the driver may still count its memory as a stranger's.
+    """
+    load, size = reading.foreign_load, reading.foreign_mb
+    busy = min(FOREIGN_SAMPLES, before.busy + 1) if load is not None and load >= FOREIGN_BUSY else 0
+    if size is None or settling:
+        return Foreign(busy)
+    recent = {at: least for at, least in before.held if 0 <= second - at <= 1}
+    recent[second] = min(size, recent.get(second, size))
+    return Foreign(busy, tuple(sorted(recent.items())), size - min(recent.values()) > FOREIGN_GROWTH_MB)
+
+
 def tier_of(device: Device) -> Tier | None:
     """The tier a device is offered under, by usable memory until a benchmark says more; None when it is too small to rent."""
     if device.kind is DeviceKind.PRACTICE:
