@@ -154,7 +154,7 @@ def spawn(sandbox: Sandbox) -> Cage:
         outer = subprocess.Popen(
             (sys.executable, "-I", "-S", str(_ENTER), str(ends[-1])),
             stdin=subprocess.DEVNULL, stdout=log_end, stderr=log_end, env=bus_environment() if enclosure.prefix else {},
-            pass_fds=(*ends, *sandbox.descriptors), cwd="/",
+            pass_fds=(*(end for end in ends if end != log_end), *sandbox.descriptors), cwd="/",  # the log is its output already
         )  # fmt: skip
     except BaseException:
         os.close(info)
