@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.hostile.attack import Attack, Outcome
 
-_FILES = ("bundles", "workers", "inside")
+_FILES = ("bundles", "files", "workers", "inside")
 
 
 def main(wanted: str) -> int:
