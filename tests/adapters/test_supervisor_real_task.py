@@ -1,13 +1,17 @@
 """The real worker with torch on the real digits, in the real sandbox: finished, interrupted and resumed to the same bytes."""
 
 import os
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from desktop_app.adapters.supervisor import Tuning, run_sandboxed
 from desktop_app.core import messages as m
+from desktop_app.core.errors import AppError
 from desktop_app.core.state import Trigger
 from desktop_app.core.task import Blob, Lease
 from desktop_app.wire.resources import resource
@@ -80,6 +84,23 @@ def test_bad_input_is_said_in_words(tmp_path: Path) -> None:
         run_sandboxed("train.classifier/1", {"data": bad}, PARAMS, 7, tmp_path / "out", 90)
     with pytest.raises(ValueError, match="knows no task"):
         run_sandboxed("mine.bitcoin/1", {"data": DATA}, {}, 7, tmp_path / "out", 90)
+
+
+def test_one_killed_from_outside_says_nothing_about_the_task(tmp_path: Path) -> None:
+    def kill() -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            for child in psutil.Process().children(recursive=True):
+                if "runpy" in " ".join(child.cmdline()) and "bwrap" not in child.name():
+                    child.kill()
+                    return
+            time.sleep(0.05)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(AppError, match="killed from outside"):
+        run_sandboxed("train.classifier/1", {"data": DATA}, PARAMS | {"steps": 1_000_000}, 7, tmp_path / "out", 90)
+    killer.join()
 
 
 def test_what_takes_too_long_is_ended(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 The same sandbox and the same worker as on an owner's machine, without lease, checkpoints or give-back.
 """
 
+import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.core.errors import AppError
 from desktop_app.wire import ipc
 
+_KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # the sandbox itself, or the program in it
+
 
 def run_sandboxed(
     kind: str, inputs: Mapping[str, Path], params: Mapping[str, int | float | str], seed: int, workdir: Path, timeout_s: float
@@ -22,7 +25,7 @@ def run_sandboxed(
     """Compute a task in a sandbox, in this thread; its result files by role, written to `workdir`, and its metrics.
 
     ValueError when the task failed (bad input, crash, time over: the text says what), AppError when no sandbox could be
-    started, OSError when the disk refuses the results.
+    started or something outside killed it, which says nothing about the task, OSError when the disk refuses the results.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     try:
@@ -54,6 +57,8 @@ def _await_result(worker: HostedWorker, end: float) -> ipc.Finished:
                     raise ValueError(f"{kind}: {detail}")
                 case Exited(125):
                     raise AppError("The sandbox could not be started.", "Run sublet doctor to see why.")
+                case Exited(status) if status in _KILLED:
+                    raise AppError("A computation was killed from outside.", "Look for what ends programs here; memory may be short.")
                 case Exited(status):
                     raise ValueError(f"the worker ended by itself with status {status}")
                 case _:
