@@ -13,7 +13,8 @@ from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
 from desktop_app.core.presence import Presence
-from desktop_app.core.schedule import Zone
+from desktop_app.core.schedule import CELLS_PER_WEEK, Schedule, Zone
+from desktop_app.core.settings import Settings
 from desktop_app.core.state import NoticeKind, Reason, State, Trigger
 from desktop_app.core.task import Phase, Progress
 from desktop_app.engine import STORY_LINES, Engine
@@ -144,6 +145,17 @@ async def test_the_gpu_is_given_back_while_a_save_hangs() -> None:
         await house.until(lambda: house.done)
         assert time.monotonic() - asked < 0.1
         assert house.done == [e.GiveBack("task-1", Trigger.CLICK, 200)] and house.ledger.states == []
+
+
+async def test_a_give_back_says_how_long_ago_its_signal_arose() -> None:
+    away = Settings(schedule=Schedule("a" * CELLS_PER_WEEK))
+    async with at_work(a_state(task=a_task(), settings=away)) as house:
+        house.engine.post(m.PresenceSensed(Presence(idle_s=0.04), since_s=0.1))
+        time.sleep(0.03)  # the loop is busy meanwhile: that the message waited is the owner's waiting too
+        await house.until(lambda: house.done)
+        (back,) = [effect for effect in house.done if isinstance(effect, e.GiveBack)]
+        assert back.trigger is Trigger.PRESENCE
+        assert 70 <= back.late_ms < 500
 
 
 async def test_the_gpu_is_given_back_while_the_disk_is_full(quick: None) -> None:

@@ -61,8 +61,8 @@ class Hands:
 
     def _begin(self, effect: e.Effect) -> None:
         match effect:
-            case e.GiveBack(task_id, trigger, deadline_ms):
-                self._supervisor.give_back(task_id, trigger, deadline_ms)
+            case e.GiveBack(task_id, trigger, deadline_ms, late_ms):
+                self._supervisor.give_back(task_id, trigger, deadline_ms, late_ms)
             case e.TestSandbox():
                 self._supervisor.self_test()
             case e.StartTask(lease, checkpoint):

@@ -15,7 +15,7 @@ from typing import cast
 from desktop_app.core.cashout import CashOut, Quote, Stage, arrives
 from desktop_app.core.money import DOLLAR, MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone, local, local_date, next_change
-from desktop_app.core.state import GiveBackRecord, Notice, Paid, Reason, State, Trigger
+from desktop_app.core.state import GiveBackRecord, Halt, Notice, Paid, Reason, State, Trigger
 from desktop_app.core.task import Phase
 from desktop_app.wire.resources import resource
 
@@ -104,10 +104,23 @@ def notice(of: Notice) -> str:
 
 
 def give_back(record: GiveBackRecord) -> str:
-    """How long a give-back took: to the memory read back free, or, where there is none to read, to the task gone."""
-    if record.vram_free_ms is None:
-        return say("give_back.stopped", time=seconds(record.stopped_ms))
-    return say("give_back.free", time=seconds(record.vram_free_ms))
+    """How long a give-back took, from its signal: to the memory read back free, or, where there is none to read, to the task gone."""
+    if record.halt is Halt.OVER:
+        return say("give_back.over")
+    if record.held:
+        return say("give_back.held", time=seconds(record.back_ms))
+    return say("give_back.stopped" if record.vram_free_ms is None else "give_back.free", time=seconds(record.back_ms))
+
+
+def give_back_steps(record: GiveBackRecord) -> str:
+    """Where the time of a give-back went, how the task ended, and what work was lost."""
+    parts = [say("give_back.noticed", time=seconds(record.detected_ms)), say("give_back.gone", time=seconds(record.stopped_ms))]
+    if record.vram_free_ms is not None:
+        parts.append(say("give_back.memory", time=seconds(record.vram_free_ms)))
+    if record.halt is not None:
+        parts.append(say(f"give_back.halt.{record.halt}"))
+    parts.append(say("give_back.lost" if record.steps_lost else "give_back.lost.none", steps=f"{record.steps_lost:,}"))
+    return " · ".join(parts)
 
 
 def cash_out(of: CashOut) -> str:

@@ -109,7 +109,7 @@ def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_lates
 
     cadence, committed, said, loss, ended = Cadence(at_latest or kind.steps), first, 0.0, None, time.perf_counter()
     for index in range(first, kind.steps):
-        if not arena.gate_is_open():
+        if not arena.may_begin(index):
             _yield(line, kind, arena, index)
         begun = ended
         loss = kind.step(index)
@@ -121,7 +121,7 @@ def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_lates
         if ended - said >= PROGRESS_S:
             line.say(ipc.Progress(index + 1, kind.steps, loss, 1000 * (ended - begun)))
             said = ended
-    if not arena.gate_is_open():
+    if not arena.may_begin(kind.steps):
         _yield(line, kind, arena, kind.steps)
     line.say(ipc.Progress(kind.steps, kind.steps, loss, None))
 

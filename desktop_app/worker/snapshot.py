@@ -45,8 +45,9 @@ class Arena:
         self._slots: list[dict[str, torch.Tensor]] = []
         self._written = 0
 
-    def gate_is_open(self) -> bool:
-        """Read before every micro-step."""
+    def may_begin(self, step: int) -> bool:
+        """Before every micro-step, `step` of them done: note it where it outlives this process, and read the gate."""
+        arena.STEPS.pack_into(self._memory, arena.STEPS_AT, step)
         return self._memory[arena.GATE] == arena.OPEN
 
     def commit(self, state: Mapping[str, torch.Tensor], step: int) -> Commit:

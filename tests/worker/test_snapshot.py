@@ -92,9 +92,17 @@ def test_a_type_that_no_reader_knows_is_refused(memory: int) -> None:
 
 def test_the_gate_is_read_from_the_memory(memory: int) -> None:
     arena = Arena(memory)
-    assert arena.gate_is_open()
+    assert arena.may_begin(0)
     os.pwrite(memory, bytes([layout.CLOSED]), layout.GATE)
-    assert not arena.gate_is_open()
+    assert not arena.may_begin(1)
+
+
+def test_the_steps_done_are_noted_whether_or_not_there_is_another(memory: int) -> None:
+    arena = Arena(memory)
+    for step, gate in ((7, layout.OPEN), (8, layout.CLOSED)):
+        os.pwrite(memory, bytes([gate]), layout.GATE)
+        arena.may_begin(step)
+        assert layout.STEPS.unpack(os.pread(memory, 8, layout.STEPS_AT)) == (step,)
 
 
 def test_outputs_lie_one_behind_the_other_and_no_further(memory: int) -> None:

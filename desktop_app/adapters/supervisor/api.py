@@ -24,10 +24,11 @@ from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds
 from desktop_app.adapters.supervisor.session import Session, Tools
 from desktop_app.adapters.supervisor.stale import Stale
+from desktop_app.adapters.supervisor.vram import Vram
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core.gpu import Device
 from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerFailed
-from desktop_app.core.state import GiveBackRecord, Trigger
+from desktop_app.core.state import GiveBackRecord, Halt, Trigger
 from desktop_app.core.task import Checkpoint, Lease, Manifest
 
 _MB = 1 << 20
@@ -45,7 +46,11 @@ class Tuning:
 
 
 class Supervisor:
-    """`post` is called from several threads. `vram_free` says how many bytes of the device's memory are free, None if it cannot."""
+    """`post` is called from several threads.
+
+    `vram_free` says how many bytes of the device's memory are free and `vram_users` which processes hold some; None if it
+    cannot be told.
+    """
 
     def __init__(
         self,
@@ -56,8 +61,10 @@ class Supervisor:
         device: Device,
         vram_free: Callable[[], int | None] | None = None,
         tuning: Tuning | None = None,
+        vram_users: Callable[[], frozenset[int] | None] | None = None,
     ) -> None:
-        self._post, self._logs, self._device, self._vram_free = post, logs, device, vram_free
+        self._post, self._logs, self._device = post, logs, device
+        self._vram_free, self._vram_users = vram_free, vram_users
         self._tuning = tuning or Tuning()
         self._blobs = Blobs(blobs, tasks)
         self._stale = Stale(tasks)
@@ -85,14 +92,14 @@ class Supervisor:
                 return
         self._post(WorkerFailed(task_id, "another task still has the device", blameless=True))
 
-    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int) -> None:
-        """Close the gate now; the worker is gone `deadline_ms` later at the latest."""
+    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
+        """Close the gate now; the worker is gone `deadline_ms` later at the latest. The signal arose `late_ms` before now, at most."""
         session = self._sessions.get(task_id)
         if session is not None:
-            session.give_back(trigger, deadline_ms)
+            session.give_back(trigger, deadline_ms, late_ms)
         elif task_id not in self._unknown:  # its worker died with an earlier agent
             self._unknown.add(task_id)
-            record = GiveBackRecord(task_id, trigger, time.time(), stopped_ms=0.0, vram_free_ms=None, steps_lost=0, committed=False)
+            record = GiveBackRecord(task_id, trigger, time.time(), 0.0, None, 0, committed=False, detected_ms=late_ms, halt=Halt.OVER)
             self._post(GpuGivenBack(record, None))
 
     def forget(self, task_id: str) -> None:
@@ -134,7 +141,7 @@ class Supervisor:
             stale=self._stale,
             log=log,
             storing=self._storing,
-            vram_free=self._vram_free,
+            vram=Vram(self._vram_free, self._vram_users),
             patience=self._tuning.patience,
             checkpoint_s=self._tuning.checkpoint_s,
             ram_bytes=manifest.limits.ram_mb * _MB,

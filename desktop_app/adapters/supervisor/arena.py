@@ -49,6 +49,11 @@ class Arena:
         """No micro-step begins after this. A single store: callable from any thread, blocks on nothing."""
         self._first_page[layout.GATE] = layout.CLOSED
 
+    def steps_done(self) -> int:
+        """The worker's own word on how many steps it has done; not to be believed without bounds."""
+        (done,) = layout.STEPS.unpack_from(self._first_page, layout.STEPS_AT)
+        return int(done)
+
     def newest(self) -> tuple[int, layout.SlotHeader] | None:
         """The slot committed last, as its header says."""
         return layout.newest([self._header(slot) for slot in range(layout.SLOTS)])
