@@ -181,7 +181,11 @@ def bwrap_here() -> Path:
 
 def _spec(sandbox: Sandbox, made: Plan, enclosure: Enclosure, dropping: bool) -> bytes:
     bounds = sandbox.bounds
-    rlimits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024, "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20}
+    rlimits = {
+        "RLIMIT_CORE": 0, "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20,
+        # counted for the whole user: descriptors in flight, queued signals and queues must leave enough for the owner's programs
+        "RLIMIT_NOFILE": 512, "RLIMIT_SIGPENDING": 1024, "RLIMIT_MSGQUEUE": 0,
+    }  # fmt: skip
     spec = {
         "uid": _UNPRIVILEGED if dropping else None, "reach": made.reach, "cgroups": enclosure.procs, "nice": bounds.nice,
         "rlimits": rlimits, "parent": os.getpid(), "prefix": enclosure.prefix, "bwrap": made.bwrap,

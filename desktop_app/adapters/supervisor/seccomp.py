@@ -19,12 +19,16 @@ _REFUSED = (
     "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "fanotify_init",
     "add_key", "request_key", "keyctl", "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
     "reboot", "swapon", "swapoff", "quotactl", "acct", "syslog", "iopl", "ioperm", "settimeofday", "clock_settime", "adjtimex",
-    "personality", "nfsservctl", "vhangup", "lookup_dcookie", "uselib", "mknod", "mknodat",
+    "personality", "nfsservctl", "vhangup", "lookup_dcookie", "uselib", "mknod", "mknodat", "quotactl_fd", "clock_adjtime", "memfd_secret",
+    "modify_ldt", "remap_file_pages", "sysfs", "ustat", "_sysctl", "create_module", "query_module", "get_kernel_syms", "process_mrelease",
+    "inotify_init", "inotify_init1",  # a user has 128 instances for everything, so that a task could take the desktop's
 )  # fmt: skip
 # user, mount, net, pid, ipc, uts, cgroup
 _NAMESPACE_FLAGS = (0x10000000, 0x00020000, 0x40000000, 0x20000000, 0x08000000, 0x04000000, 0x02000000)
 # TIOCSTI, TIOCLINUX: typing into the terminal of whoever started us
 _TERMINAL_PUSHES = (0x5412, 0x541C)
+_INT = 0xFFFFFFFF  # the kernel looks at this much of an int, whatever stands above
+_PDEATHSIG, _SETPIPE_SZ, _NEW_LISTENER = 1, 1031, 8
 
 
 def program_fd() -> int:
@@ -53,9 +57,15 @@ def _rules() -> "pyseccomp.SyscallFilter":
         rules.add_rule(no, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     # Its flags lie behind a pointer, out of a filter's sight; the C library falls back to clone.
     rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), "clone3")
-    rules.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), "socket", pyseccomp.Arg(0, pyseccomp.NE, int(socket.AF_UNIX)))
+    for call in ("socket", "socketpair"):
+        rules.add_rule(pyseccomp.ERRNO(errno.EAFNOSUPPORT), call, pyseccomp.Arg(0, pyseccomp.NE, int(socket.AF_UNIX)))
     for request in _TERMINAL_PUSHES:
-        rules.add_rule(no, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, 0xFFFFFFFF, request))
+        rules.add_rule(no, "ioctl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _INT, request))
+    # Whoever wrote into process 1 could have it outlive the agent.
+    rules.add_rule(no, "prctl", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _INT, _PDEATHSIG))
+    # A user's pipes share a room; a few wide ones leave the desktop's with a page each.
+    rules.add_rule(no, "fcntl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _INT, _SETPIPE_SZ))
+    rules.add_rule(no, "seccomp", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _NEW_LISTENER, _NEW_LISTENER))
     return rules
 
 
