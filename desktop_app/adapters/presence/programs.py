@@ -4,6 +4,7 @@ A look lists the process numbers; names are read for those not seen before, for 
 another program, and for a few of the rest in turn. Used by `presence.sensor`.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterable
@@ -24,7 +25,7 @@ _COMM = 15  # the kernel keeps so many letters of a name
 @dataclass(slots=True)
 class _Seen:
     names: frozenset[str]
-    at: float
+    since: float
 
 
 class Programs:
@@ -34,12 +35,14 @@ class Programs:
         self._ours = ours
         self._seen: dict[int, _Seen] = {}
         self._turn = 0
+        self._all_seen = False  # those of the first looks are not young
 
     def running(self, apps: tuple[str, ...]) -> tuple[str, ...]:
         """Those of `apps` that run, as they are written there. Names are compared without case, folder or `.exe`."""
         wanted = {plain(app): app for app in reversed(apps) if plain(app)}
         if not wanted:
             self._seen.clear()
+            self._all_seen = False
             return ()
         self._look()
         found = {name for pid, one in self._seen.items() for name in one.names & wanted.keys() if _counts(pid, self._ours)}
@@ -51,12 +54,15 @@ class Programs:
         for gone in self._seen.keys() - here:
             del self._seen[gone]
         self._turn = (self._turn + 1) % _TURNS
-        due = [pid for pid, one in self._seen.items() if started - one.at < YOUNG_S or pid % _TURNS == self._turn]
-        for pid in (*sorted(here - self._seen.keys(), reverse=True), *due):
+        due = [pid for pid, one in self._seen.items() if started - one.since < YOUNG_S or pid % _TURNS == self._turn]
+        unseen = sorted(here - self._seen.keys(), reverse=True)
+        for pid in (*unseen, *due):
             if time.monotonic() - started > BUDGET_S:
                 return
             known = self._seen.get(pid)
-            self._seen[pid] = _Seen(_names(pid, known.names if known else None), known.at if known else started)
+            since = started if self._all_seen else float("-inf")
+            self._seen[pid] = _Seen(_names(pid, known.names if known else None), known.since if known else since)
+        self._all_seen = True
 
 
 def plain(name: str) -> str:
@@ -74,8 +80,8 @@ def names_of(pids: Iterable[int], ours: int) -> tuple[str, ...]:
 def runs(name: str) -> bool:
     """Whether a process of this name runs. Linux only; some milliseconds."""
     for pid in psutil.pids():
-        with suppress(OSError), Path(f"/proc/{pid}/comm").open("rb") as file:
-            if file.read(64).strip() == name.encode():
+        with suppress(OSError):
+            if _start_of(f"/proc/{pid}/comm", 64).strip() == name:
                 return True
     return False
 
@@ -96,23 +102,27 @@ def _names(pid: int, before: frozenset[str] | None) -> frozenset[str]:
             return frozenset({plain(psutil.Process(pid).name())})
         return frozenset()
     try:
-        with Path(f"/proc/{pid}/comm").open("rb") as file:
-            name = plain(file.read(64).decode(errors="replace"))
+        name = plain(_start_of(f"/proc/{pid}/comm", 64))
     except OSError:
         return frozenset()
     if before is not None and name in before:
         return before
     with suppress(OSError):
-        executable = plain(str(Path(f"/proc/{pid}/exe").readlink()).removesuffix(" (deleted)"))
+        executable = plain(Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)"))
         # a name cut short, or given by somebody else than the file: Wine's programs, and scripts that name themselves
-        more = _first_word(pid) if len(name) >= _COMM - len(".exe") or executable != name else name
+        new = len(name) >= _COMM - len(".exe") or executable != name
+        more = plain(_start_of(f"/proc/{pid}/cmdline", 4096).split("\0", 1)[0]) if new else name
         return frozenset({name, executable, more})
     return frozenset({name})
 
 
-def _first_word(pid: int) -> str:
-    with Path(f"/proc/{pid}/cmdline").open("rb") as file:
-        return plain(file.read(4096).split(b"\0", 1)[0].decode(errors="replace"))
+def _start_of(path: str, most: int) -> str:
+    """Many times a second, so without the layers that opening a file for people has."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, most).decode(errors="replace")
+    finally:
+        os.close(file)
 
 
 def _shown_name(pid: int) -> str:

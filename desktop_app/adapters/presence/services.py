@@ -16,12 +16,13 @@ _MUTTER = "org.gnome.Mutter.IdleMonitor"
 _GAMEMODE = "com.feralinteractive.GameMode"
 _LOGIN = "org.freedesktop.login1"
 _SESSION = f"{_LOGIN}.Session"
+_KEEP_S = 5.0  # logind says when something changed
 _SAVERS = ("org.freedesktop.ScreenSaver", "org.gnome.ScreenSaver", "org.cinnamon.ScreenSaver", "org.mate.ScreenSaver")
 
 _IDLE = Question(_MUTTER, "/org/gnome/Mutter/IdleMonitor/Core", _MUTTER, "GetIdletime")
 _GAMES = property_of(_GAMEMODE, "/com/feralinteractive/GameMode", _GAMEMODE, "ClientCount")
 _LOCKS = tuple(Question(name, "/" + name.replace(".", "/"), name, "GetActive") for name in _SAVERS)
-_SHOWN = property_of(_LOGIN, "/org/freedesktop/login1/user/self", f"{_LOGIN}.User", "Display")
+_SHOWN = property_of(_LOGIN, "/org/freedesktop/login1/user/self", f"{_LOGIN}.User", "Display", _KEEP_S)
 
 _SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"
 _MOST_IDLE_S = 10 * 365 * 86_400.0
@@ -84,7 +85,7 @@ def _session_shown(body: Body | None) -> Question | None:
     shown = _inner(_first(body, tuple), tuple)
     if shown is None or len(shown) != 2 or not isinstance(shown[1], str) or not shown[1].startswith("/org/freedesktop/login1/session/"):
         return None
-    return all_properties_of(_LOGIN, shown[1], _SESSION)
+    return all_properties_of(_LOGIN, shown[1], _SESSION, _KEEP_S)
 
 
 def _session_hints(body: Body | None) -> Presence:
