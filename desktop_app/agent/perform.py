@@ -15,10 +15,13 @@ from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
 from desktop_app.agent.money import Money
 from desktop_app.core import effects as e
+from desktop_app.core.bench import BenchmarkRecord, SignedBenchmark, record_bytes
 from desktop_app.core.errors import AppError
-from desktop_app.core.messages import Message, ReceiptSigned, TroubleArose
+from desktop_app.core.messages import BenchmarkSigned, Message, ReceiptSigned, TroubleArose
+from desktop_app.core.money import Rate
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical
 from desktop_app.core.state import NoticeKind
+from desktop_app.core.task import Lease
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,10 @@ class Hands:
                 self._supervisor.self_test()
             case e.StartTask(lease, checkpoint):
                 self._supervisor.start(lease, checkpoint)
+            case e.RunBenchmark(manifest):
+                self._supervisor.start(Lease(manifest, 0, "", Rate(0)), None)
+            case e.SignBenchmark(record):
+                self.later(self._sign_benchmark(record))
             case e.ForgetTask(task_id):
                 self._supervisor.forget(task_id)
             case e.SignReceipt(receipt):
@@ -116,6 +123,10 @@ class Hands:
         await asyncio.to_thread(self._store.add_receipt, signed)
         self._post(ReceiptSigned(signed))
 
+    async def _sign_benchmark(self, record: BenchmarkRecord) -> None:
+        signature = await asyncio.to_thread(self._keys.sign_message, OPERATOR, record_bytes(record))
+        self._post(BenchmarkSigned(SignedBenchmark(record, signature)))
+
     async def _do_market(self, effect: _MarketEffect) -> None:
         market = await asyncio.shield(self.market)
         match effect:
@@ -123,8 +134,8 @@ class Hands:
                 await market.offer(gpu, tier, floor)
             case e.WithdrawOffer():
                 await market.withdraw()
-            case e.RegisterGpu(device, tier, owner, operator):
-                await market.register(device, tier, owner, operator)
+            case e.RegisterGpu(device, tier, owner, operator, benchmark):
+                await market.register(device, tier, owner, operator, benchmark)
             case e.FetchBundle(lease):
                 await market.fetch(lease)
             case e.ResumeLease(lease):

@@ -5,12 +5,13 @@ Each must be safe to perform twice: after a crash, `AgentStarted` asks again for
 
 from dataclasses import dataclass, field
 
+from desktop_app.core.bench import BenchmarkRecord, SignedBenchmark
 from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, Tier
 from desktop_app.core.money import Rate
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.state import JobAccount, Trigger
-from desktop_app.core.task import Blob, Checkpoint, Lease
+from desktop_app.core.task import Blob, Checkpoint, Lease, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,19 @@ class RegisterGpu:
     tier: Tier
     owner: str
     operator: str
+    benchmark: SignedBenchmark | None = None  # by which the attestor vouches for the tier
+
+
+@dataclass(frozen=True, slots=True)
+class RunBenchmark:
+    """Measure the device as `manifest`, an order of our own, says: in the sandbox, and taken back as a task is."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class SignBenchmark:
+    record: BenchmarkRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +178,7 @@ class Quit:
 
 
 Effect = (
-    GiveBack | TestSandbox | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
-    | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
+    GiveBack | TestSandbox | RunBenchmark | SignBenchmark | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease
+    | ReturnLease | StartTask | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
     | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
 )

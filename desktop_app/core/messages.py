@@ -6,6 +6,7 @@ Adapters, the tray and the command line post them; `update` is the only reader. 
 from dataclasses import dataclass
 from datetime import datetime
 
+from desktop_app.core.bench import SignedBenchmark
 from desktop_app.core.cashout import Quote
 from desktop_app.core.gpu import Device, Reading
 from desktop_app.core.money import MicroUsd, Rate, Units
@@ -121,9 +122,10 @@ class SandboxTested:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFound:
-    """Whether torch can be imported by a worker."""
+    """Whether torch can be imported by a worker, and which one it is."""
 
     present: bool
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +281,11 @@ class GpuGivenBack:
 
 
 @dataclass(frozen=True, slots=True)
+class BenchmarkSigned:
+    signed: SignedBenchmark
+
+
+@dataclass(frozen=True, slots=True)
 class ChainPaid:
     """A redemption paid this wallet. `units` is the cumulative figure it paid up to."""
 
@@ -386,7 +393,7 @@ Message = (
     | SandboxTested | RuntimeFound | DiskFilled | WalletLocked | WalletOpened
     | PracticeFounded | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
-    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack
+    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack | BenchmarkSigned
     | ChainPaid | ChainSaid | ChainLost | ChainNamedGpu | ChainSaidJob | ChainClosedJob | RedeemFailed | CarrierFailed
     | CashOutQuoted | CashOutRefused | CashOutSigned | CashOutSent | CashOutConfirmed | CashOutFailed
 )

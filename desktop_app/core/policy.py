@@ -6,8 +6,9 @@ every message.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from desktop_app.core.bench import Trial, TrialPhase, of_device, waiting
 from desktop_app.core.gpu import DeviceKind, number_of
 from desktop_app.core.money import Rate
 from desktop_app.core.pricing import cost_per_hour, covers
@@ -50,10 +51,13 @@ def not_ready(state: State) -> No | None:
 
 
 def watts(state: State) -> int:
-    """The power the work draws: the live figure while it runs, else the tier's board power."""
+    """The power the work draws: the live figure while it runs, else what the benchmark drew, else the tier's board power."""
+    device, benchmark = state.gpu.device, state.gpu.benchmark
     if state.task is not None and state.gpu.reading.watts is not None:
         return state.gpu.reading.watts
-    return state.gpu.device.board_watts if state.gpu.device else 0
+    if device and benchmark and benchmark.record.watts is not None and of_device(benchmark.record, device):
+        return benchmark.record.watts
+    return device.board_watts if device else 0
 
 
 def asking(state: State) -> Rate:
@@ -70,6 +74,18 @@ def registered(state: State) -> bool:
     """Whether the number on chain is this very device's, and not that of one which was here before."""
     gpu = state.gpu
     return gpu.chain_id is not None and (gpu.device is None or gpu.registered in ("", gpu.device.uuid))
+
+
+def measured(state: State) -> bool:
+    """Whether the device was benchmarked as it is now, with this driver and engine. The practice device needs no measurement."""
+    device, benchmark = state.gpu.device, state.gpu.benchmark
+    if device is None or device.kind is DeviceKind.PRACTICE:
+        return True
+    return benchmark is not None and of_device(benchmark.record, device) and benchmark.record.engine == state.readiness.engine
+
+
+def _next_try(trial: Trial, now: datetime) -> datetime | None:
+    return waiting(trial, now) if trial.phase is TrialPhase.RESTING else None
 
 
 def _owner_said(state: State) -> No | None:
@@ -126,7 +142,7 @@ def _schedule_says(state: State) -> No | None:
 
 
 def _device_missing(state: State) -> No | None:
-    if state.gpu.device is None or state.gpu.tier is None:
+    if state.gpu.device is None or (state.gpu.tier is None and state.gpu.benchmark is None):
         return No(Why(Reason.NO_GPU))
     if state.gpu.device.kind is DeviceKind.PRACTICE and state.settings.network != "practice":
         return No(Why(Reason.WRONG_NETWORK))
@@ -149,6 +165,10 @@ def _house_not_ready(state: State) -> No | None:
 def _market_not_ready(state: State) -> No | None:
     if not state.wallet.ready:
         return No(Why(Reason.WALLET_LOCKED))
+    if not measured(state):
+        return _cooling(state) or No(Why(Reason.MEASURING, _next_try(state.gpu.trial, state.now)))
+    if state.gpu.tier is None:
+        return No(Why(Reason.TOO_SLOW))
     if not state.market.connected or state.market.rate is None:
         return No(Why(Reason.MARKET_OFFLINE, detail=state.market.trouble))
     if not registered(state):
@@ -162,9 +182,14 @@ def _market_not_ready(state: State) -> No | None:
 def _not_worth_it(state: State) -> No | None:
     if state.sharing.finishing:
         return No(Why(Reason.FINISHING))
+    cooling = _cooling(state)
+    if cooling is None and not worth(state, state.market.rate or Rate(0)):
+        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(asking(state))))
+    return cooling
+
+
+def _cooling(state: State) -> No | None:
     # A pause further off than the longest one is left over from a clock that has since gone back.
     if state.now < state.cooldown.until <= state.now + COOLDOWN_MOST:
         return No(Why(Reason.COOLING_DOWN, state.cooldown.until))
-    if not worth(state, state.market.rate or Rate(0)):
-        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(asking(state))))
     return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from desktop_app.core.bench import SignedBenchmark, Trial
 from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
@@ -34,6 +35,8 @@ class Reason(StrEnum):
     WALLET_LOCKED = "wallet_locked"
     MARKET_OFFLINE = "market_offline"
     REGISTERING = "registering"
+    MEASURING = "measuring"  # the benchmark that files it under a tier is run, or waited for
+    TOO_SLOW = "too_slow"  # the benchmark says that no tier takes it
     PRICE_BELOW_FLOOR = "price_below_floor"
     FINISHING = "finishing"
     COOLING_DOWN = "cooling_down"
@@ -95,6 +98,7 @@ class Readiness:
     disk_full: bool = False
     testing: bool = False  # the self-test is under way
     tested: datetime | None = None  # when it last ended
+    engine: str = ""  # what computes: "torch 2.13.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class Gpu:
     asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
     named: Named | None = None  # what the registry said last
+    benchmark: SignedBenchmark | None = None  # what was measured of it: its tier, and what its work draws
+    trial: Trial = Trial()
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,8 @@ _LOOKS: dict[Reason, Look] = {
     Reason.STARTING_UP: Look.WAITING,
     Reason.SANDBOX_TESTING: Look.WAITING,
     Reason.REGISTERING: Look.WAITING,
+    Reason.MEASURING: Look.WAITING,
+    Reason.TOO_SLOW: Look.PROBLEM,
     Reason.NO_GPU: Look.PROBLEM,
     Reason.NO_RUNTIME: Look.PROBLEM,
     Reason.SANDBOX_NOT_READY: Look.PROBLEM,
@@ -70,7 +72,7 @@ _LOOKS: dict[Reason, Look] = {
 }
 """Every other reason is a pause that ends by itself."""
 
-_PREPARING = frozenset({Reason.STARTING_UP, Reason.SANDBOX_TESTING, Reason.REGISTERING})
+_PREPARING = frozenset({Reason.STARTING_UP, Reason.SANDBOX_TESTING, Reason.REGISTERING, Reason.MEASURING})
 _GAUGES = ("gauge.utilisation", "gauge.memory", "gauge.temperature", "gauge.power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 

@@ -104,7 +104,7 @@ def durable(state: State) -> State:
         sharing=replace(state.sharing, quitting=False, quit_by=None),
         gpu=Gpu(
             reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id,
-            registered=state.gpu.registered, named=state.gpu.named,
+            registered=state.gpu.registered, named=state.gpu.named, benchmark=state.gpu.benchmark,
         ),
         cooldown=state.cooldown,
         task=None if state.task is None else replace(state.task, progress=None),

@@ -27,6 +27,7 @@ from desktop_app.core.settings import Settings
 from desktop_app.core.state import Cooldown, Level, Readiness, Reason, Sharing, State, Trigger, Why
 from tests.builders import (
     NOON,
+    a_benchmark,
     a_device,
     a_gpu,
     a_market,
@@ -71,6 +72,8 @@ REASONS: list[tuple[State, Reason, Trigger | None]] = [
     (a_state(readiness=a_readiness(level=Level.CONTAINED, fix="apt install bubblewrap")), Reason.SANDBOX_NOT_READY, None),
     (a_state(readiness=a_readiness(disk_full=True)), Reason.DISK_FULL, None),
     (a_state(wallet=a_wallet(ready=False)), Reason.WALLET_LOCKED, None),
+    (a_state(gpu=a_gpu(benchmark=a_benchmark(engine="torch 1.0"))), Reason.MEASURING, None),
+    (a_state(gpu=replace(a_gpu(), tier=None)), Reason.TOO_SLOW, None),
     (a_state(market=a_market(connected=False)), Reason.MARKET_OFFLINE, None),
     (a_state(market=a_market(rate=None)), Reason.MARKET_OFFLINE, None),
     (a_state(gpu=a_gpu(chain_id=None)), Reason.REGISTERING, None),

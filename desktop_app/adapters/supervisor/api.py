@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from desktop_app.adapters.supervisor import limits, selftest
@@ -181,4 +182,11 @@ class Supervisor:
     def _test(self) -> None:
         tested = selftest.run(self._launcher.call)
         self._post(SandboxTested(tested.level, tested.checks, tested.fix))
-        self._post(RuntimeFound(selftest.runtime_present(self._launcher.call)))
+        self._post(RuntimeFound(selftest.runtime_present(self._launcher.call), engine_here()))
+
+
+def engine_here() -> str:
+    """The engine that workers compute with, and its version: the sandbox sees the same packages as we do."""
+    with suppress(PackageNotFoundError):
+        return f"torch {version('torch')}"
+    return ""

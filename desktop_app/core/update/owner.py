@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from desktop_app.core import messages as m
+from desktop_app.core.bench import Trial, TrialPhase
 from desktop_app.core.effects import Effect
 from desktop_app.core.settings import Refused, change
 from desktop_app.core.state import Cooldown, Notice, NoticeKind, Sharing, State
@@ -46,9 +47,10 @@ def notice(state: State, kind: NoticeKind, detail: str) -> State:
 
 def _turn(state: State, on: bool) -> State:
     # The owner's own word ends a snooze and a cool-down: neither may stand in the way of a click.
-    # It also has a sandbox that failed its test tried again at once.
+    # It also has a sandbox that failed its test tried again at once, and a benchmark that failed.
     sharing = Sharing(on=on, quitting=state.sharing.quitting, quit_by=state.sharing.quit_by)
-    return replace(state, sharing=sharing, cooldown=Cooldown(), readiness=replace(state.readiness, tested=None))
+    gpu = replace(state.gpu, trial=Trial()) if state.gpu.trial.phase is TrialPhase.RESTING else state.gpu
+    return replace(state, sharing=sharing, gpu=gpu, cooldown=Cooldown(), readiness=replace(state.readiness, tested=None))
 
 
 def _finish(state: State) -> State:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from desktop_app.core import messages as m
+from desktop_app.core.bench import of_device, tier_in
 from desktop_app.core.effects import Effect
 from desktop_app.core.gpu import Reading, tier_of
 from desktop_app.core.money import MicroUsd
 from desktop_app.core.presence import Presence
 from desktop_app.core.state import Gpu, Market, NoticeKind, Readiness, Reason, State, Why
+from desktop_app.core.update.benchmark import weigh
 from desktop_app.core.update.money import resume_cash_out
 from desktop_app.core.update.owner import notice
 from desktop_app.core.update.segment import sign
@@ -38,8 +40,8 @@ def hear(state: State, message: Sense) -> tuple[State, tuple[Effect, ...]]:
         case m.SandboxTested(level, checks, fix):
             readiness = replace(state.readiness, level=level, checks=checks, fix=fix, testing=False, tested=state.now)
             return replace(state, readiness=readiness), ()
-        case m.RuntimeFound(present):
-            return replace(state, readiness=replace(state.readiness, runtime=present)), ()
+        case m.RuntimeFound(present, engine):
+            return replace(state, readiness=replace(state.readiness, runtime=present, engine=engine)), ()
         case m.DiskFilled(full):
             state = replace(state, readiness=replace(state.readiness, disk_full=full))
             return (notice(state, NoticeKind.DISK_FULL, "") if full else state), ()
@@ -72,7 +74,9 @@ def _founded(state: State, escrow: str) -> State:
 def _start(state: State) -> tuple[State, tuple[Effect, ...]]:
     state = replace(
         state,
-        gpu=Gpu(chain_id=state.gpu.chain_id, registered=state.gpu.registered, named=state.gpu.named),
+        gpu=Gpu(
+            chain_id=state.gpu.chain_id, registered=state.gpu.registered, named=state.gpu.named, benchmark=state.gpu.benchmark
+        ),
         presence=Presence(),
         readiness=Readiness(),
         market=Market(),
@@ -99,14 +103,16 @@ def _gpu(state: State, message: _GpuWord) -> State:
         case m.GpuMeasured(uuid, reading):
             if gpu.device is None or gpu.device.uuid != uuid:
                 return state
-            return replace(state, gpu=replace(gpu, reading=reading, lost=False))
+            return replace(state, gpu=replace(gpu, reading=reading, trial=weigh(gpu.trial, reading), lost=False))
         case m.GpuWentMissing(uuid):
             if gpu.device is None or gpu.device.uuid != uuid:
                 return state
             return replace(state, gpu=replace(gpu, reading=Reading(), lost=True))
         case _:
             device = message.device
-            return replace(state, gpu=replace(gpu, device=device, tier=tier_of(device), lost=False))
+            known = gpu.benchmark if gpu.benchmark and of_device(gpu.benchmark.record, device) else None
+            tier = tier_in(known.record) if known else tier_of(device)
+            return replace(state, gpu=replace(gpu, device=device, tier=tier, benchmark=known, lost=False))
 
 
 def _market(state: State, message: _MarketWord) -> State:

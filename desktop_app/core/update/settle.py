@@ -27,6 +27,7 @@ from desktop_app.core.state import (
     Why,
 )
 from desktop_app.core.task import Phase
+from desktop_app.core.update import benchmark
 from desktop_app.core.update.keeping import settle_vouchers
 from desktop_app.core.update.owner import PATIENCE_AT_QUIT
 from desktop_app.core.update.segment import hand_back
@@ -47,11 +48,11 @@ Step = tuple[State, tuple[Effect, ...]]
 def settle(state: State) -> Step:
     """Bring the world in line with the verdict."""
     effects: tuple[Effect, ...] = ()
-    for settle_one in (_take_back, _give_up, _start, _leave, settle_vouchers):
+    for settle_one in (_take_back, benchmark.take_back, _give_up, _start, _leave, settle_vouchers):
         state, more = settle_one(state)
         effects += more
     verdict = decide(state)
-    for prepare in (_test, _register):
+    for prepare in (_test, benchmark.begin, _register):
         state, more = prepare(state, verdict)
         effects += more
     state, more = _offer(state, verdict)
@@ -125,7 +126,7 @@ def _register(state: State, verdict: Verdict) -> Step:
         return state, ()
     state = replace(state, gpu=replace(gpu, asked=state.now))
     owner = state.settings.payout_address or state.wallet.address
-    return state, (RegisterGpu(gpu.device, gpu.tier, owner, state.wallet.operator),)
+    return state, (RegisterGpu(gpu.device, gpu.tier, owner, state.wallet.operator, gpu.benchmark),)
 
 
 def _offer(state: State, verdict: Verdict) -> Step:

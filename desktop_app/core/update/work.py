@@ -20,6 +20,7 @@ from desktop_app.core.effects import (
 from desktop_app.core.policy import COOLDOWN_MOST, No, decide, worth
 from desktop_app.core.state import OWNER_DEADLINE_MS, Cooldown, GiveBackRecord, NoticeKind, State, Trigger
 from desktop_app.core.task import Blob, Checkpoint, Lease, Phase, Task
+from desktop_app.core.update import benchmark
 from desktop_app.core.update.owner import notice
 from desktop_app.core.update.segment import delivered, fits, hand_back, outgoing, publish, sign, signed
 
@@ -31,6 +32,7 @@ COOLDOWN_FIRST = timedelta(seconds=60)
 Work = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
     | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.GpuGivenBack
+    | m.BenchmarkSigned
 )
 Step = tuple[State, tuple[Effect, ...]]
 _ON_GPU = (Phase.STARTING, Phase.RUNNING, Phase.RETURNING)
@@ -46,10 +48,14 @@ def hear(state: State, message: Work) -> Step:
             return _refuse(state, task_id, reason)
         case m.GpuGivenBack(record, checkpoint):
             return _given_back(state, record, checkpoint)
+        case m.BenchmarkSigned(one):
+            return benchmark.signed(state, one)
         case m.ReceiptSigned(one):
             return signed(state, one)
         case m.ReceiptDelivered(task_id, last_step):
             return delivered(state, task_id, last_step)
+        case _ if message.task_id == benchmark.BENCHMARK:
+            return benchmark.hear(state, message)
         case _:
             task = state.task
             if task is None or task.lease.manifest.task_id != message.task_id:
@@ -185,6 +191,8 @@ def _given_back(state: State, record: GiveBackRecord, checkpoint: Checkpoint | N
     if record in state.give_backs:
         return state, ()  # heard before; by now it could be taken for the end of the task's next run
     state = replace(state, give_backs=(record, *state.give_backs)[:GIVE_BACKS_KEPT])
+    if record.task_id == benchmark.BENCHMARK:
+        return benchmark.given_back(state)
     task = state.task
     if task is None or task.lease.manifest.task_id != record.task_id:
         return state, ()

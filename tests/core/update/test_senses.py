@@ -29,6 +29,7 @@ from tests.builders import (
     ADDRESS,
     NOON,
     OPERATOR,
+    a_benchmark,
     a_device,
     a_gpu,
     a_market,
@@ -49,7 +50,7 @@ def test_a_start_believes_nothing_that_was_measured_before() -> None:
     quitting = Sharing(on=True, quitting=True, quit_by=NOON)
     state = update(a_state(offered=a_state().settings.floor, sharing=quitting), m.AgentStarted(NOON, BERLIN))[0]
     assert (state.now, state.zone) == (NOON, BERLIN)
-    assert state.gpu == Gpu(chain_id=7, registered="GPU-1")
+    assert state.gpu == Gpu(chain_id=7, registered="GPU-1", benchmark=a_benchmark())
     assert (state.presence, state.readiness, state.market) == (Presence(), Readiness(), Market())
     assert state.offered is None and state.sharing == Sharing(on=True)
     assert not state.wallet.ready and not state.wallet.chain_ok
@@ -176,7 +177,7 @@ def test_a_running_task_outlives_a_lost_market() -> None:
 
 def test_a_gpu_is_registered_once_and_asked_again_only_after_a_while() -> None:
     state, effects = update(a_state(gpu=a_gpu(chain_id=None)), m.ClockTicked(NOON, Zone()))
-    assert effects == (e.RegisterGpu(a_device(), Tier.LARGE, ADDRESS, OPERATOR),)
+    assert effects == (e.RegisterGpu(a_device(), Tier.LARGE, ADDRESS, OPERATOR, a_benchmark()),)
     assert update(state, m.ClockTicked(NOON + timedelta(seconds=29), Zone()))[1] == ()
     assert len(update(state, m.ClockTicked(NOON + timedelta(seconds=30), Zone()))[1]) == 1
     assert len(update(state, m.ClockTicked(NOON - timedelta(hours=1), Zone()))[1]) == 1, "the clock was set back"
@@ -193,7 +194,7 @@ def test_payouts_go_to_the_address_the_owner_named() -> None:
 
 
 def test_another_gpu_in_the_machine_gets_a_number_of_its_own() -> None:
-    exchanged = replace(a_state().gpu, device=None)
+    exchanged = replace(a_state().gpu, device=None, benchmark=a_benchmark(a_device(uuid="GPU-2")))
     state, effects = update(a_state(gpu=exchanged), m.GpuFound(a_device(uuid="GPU-2")))
     assert [effect.device.uuid for effect in effects if isinstance(effect, e.RegisterGpu)] == ["GPU-2"]
     assert state.why.reason is Reason.REGISTERING

@@ -1,6 +1,6 @@
 """Every message may arrive twice: the second changes nothing more and asks for nothing that cannot be undone."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import get_args
 
@@ -8,6 +8,7 @@ import pytest
 
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
+from desktop_app.core.bench import Trial, TrialPhase
 from desktop_app.core.cashout import Stage
 from desktop_app.core.gpu import Named
 from desktop_app.core.keeping import Keeping
@@ -17,6 +18,7 @@ from desktop_app.core.schedule import Zone
 from desktop_app.core.state import Level, Market, NoticeKind, Readiness, Sharing, State
 from desktop_app.core.task import Phase, Progress
 from desktop_app.core.update import update
+from desktop_app.core.update.benchmark import BENCHMARK
 from desktop_app.wire.codec import decode_state, durable, encode_state
 from tests.builders import (
     ADDRESS,
@@ -24,6 +26,8 @@ from tests.builders import (
     NOON,
     OPERATOR,
     OTHER_ADDRESS,
+    RTX_4090,
+    a_benchmark,
     a_blob,
     a_cash_out,
     a_checkpoint,
@@ -95,6 +99,10 @@ MESSAGES: tuple[m.Message, ...] = (
     m.CheckpointStored("task-1", a_checkpoint(70)),
     m.WorkerFinished("task-1", (a_blob("model"),), ()),
     m.GpuGivenBack(a_give_back(), a_checkpoint(80)),
+    m.BenchmarkSigned(a_benchmark()),
+    m.WorkerFinished(BENCHMARK, (), tuple(asdict(RTX_4090).items())),
+    m.WorkerFailed(BENCHMARK, "signal 11"),
+    m.GpuGivenBack(replace(a_give_back(), task_id=BENCHMARK), None),
     m.ChainPaid(a_payout(), Units(1_000)),
     m.ChainSaid(MicroUsd(9), 12),
     m.ChainLost("no answer"),
@@ -128,6 +136,7 @@ _BEFORE: tuple[State, ...] = (
     a_state(task=a_task(Phase.READY), readiness=Readiness()),
     a_state(accounts=(an_account(vouched=1_000, keeping=Keeping(until=int(LATER.timestamp()))),)),
     a_state(gpu=a_gpu(named=Named(7 + (1 << 40)))),
+    *(a_state(gpu=replace(a_gpu(), benchmark=None, trial=Trial(phase, 5, record=a_benchmark().record))) for phase in TrialPhase),
     a_state(cash_out=a_cash_out(own=True), cash_outs_asked=("c1",)),
     a_state(cash_out=a_cash_out(Stage.SIGNED, own=True), cash_outs_asked=("c1",)),
     *(a_state(cash_out=a_cash_out(stage), cash_outs_asked=("c1",)) for stage in Stage),
