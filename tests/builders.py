@@ -13,6 +13,7 @@ from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.gpu import Device, DeviceKind, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
@@ -23,11 +24,11 @@ from desktop_app.core.state import (
     Gpu,
     JobAccount,
     Level,
+    Mark,
     Market,
     Notice,
     Paid,
     Payout,
-    Presence,
     Readiness,
     Sharing,
     State,
@@ -61,6 +62,10 @@ class _StateParts(TypedDict, total=False):
     readiness: Readiness
     market: Market
     cooldown: Cooldown
+    looked: bool
+    signals: tuple[Mark, ...]
+    programs: tuple[str, ...]
+    awake_until: datetime | None
     why: Why
     offered: Rate | None
     task: Task | None
@@ -81,7 +86,8 @@ def a_state(**parts: Unpack[_StateParts]) -> State:
         settings=Settings(tariff=100_000),
         sharing=Sharing(on=True),
         gpu=a_gpu(),
-        presence=Presence(idle_s=10_000.0, locked=False, full_screen=False, on_battery=False),
+        presence=Presence(idle_s=10_000.0, locked=False, full_screen=False),  # on mains it would be kept awake besides
+        looked=True,
         readiness=a_readiness(),
         market=a_market(),
         wallet=a_wallet(),

@@ -33,6 +33,23 @@ class TestSandbox:
 
 
 @dataclass(frozen=True, slots=True)
+class WarmWorker:
+    """Keep a worker started, in its sandbox and without a task, so that the next task begins at once. Twice is once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoolWorker:
+    """End the worker that waits, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapPower:
+    """Let the GPU draw no more than this; 0: as much as its owner lets it. Where that is not permitted the owner is told."""
+
+    watts: int
+
+
+@dataclass(frozen=True, slots=True)
 class OfferGpu:
     """Begin asking the market for tasks of this tier, at rates of `floor` (electricity included) and above."""
 
@@ -173,6 +190,18 @@ class WatchCashOut:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPrograms:
+    """Look once which programs have a window or use the GPU, and tell (`ProgramsListed`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAwake:
+    """Keep the machine from going to sleep by itself, or let it again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """Everything is given back and saved: leave."""
 
@@ -180,5 +209,6 @@ class Quit:
 Effect = (
     GiveBack | TestSandbox | RunBenchmark | SignBenchmark | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease
     | ReturnLease | StartTask | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
-    | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
+    | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | ListPrograms | KeepAwake
+    | WarmWorker | CoolWorker | CapPower | Quit
 )

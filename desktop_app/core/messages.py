@@ -7,14 +7,29 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from desktop_app.core.bench import SignedBenchmark
-from desktop_app.core.cashout import Quote
 from desktop_app.core.gpu import Device, Reading
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.money_messages import (
+    CarrierFailed,
+    CashOutConfirmed,
+    CashOutFailed,
+    CashOutQuoted,
+    CashOutRefused,
+    CashOutSent,
+    CashOutSigned,
+    ChainClosedJob,
+    ChainLost,
+    ChainNamedGpu,
+    ChainPaid,
+    ChainSaid,
+    ChainSaidJob,
+    RedeemFailed,
+)
 from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Value
-from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind, Payout
+from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind
 from desktop_app.core.task import Blob, Checkpoint, Lease, Progress
 
 
@@ -53,6 +68,11 @@ class OwnerConfirmedCashOut:
 @dataclass(frozen=True, slots=True)
 class OwnerCancelledCashOut:
     id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerAskedPrograms:
+    """Which programs run now that could be put on the list of those that get the GPU?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +128,31 @@ class GpuWentMissing:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuFaulted:
+    """The driver reported an error of the card: NVIDIA's XID, its number."""
+
+    uuid: str
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """How much of the machine's memory programs could still have, rounded: a figure that moves at every look is told at every look."""
+
+    free_mb: int
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceSensed:
     presence: Presence
     since_s: float = 0.0  # seconds since the look before: what is new in this one arose within them
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramsListed:
+    """Programs that have a window or use the GPU now, the one in front first."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +315,13 @@ class WorkerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerCooled:
+    """The worker that was kept started for the next task ended by itself."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class GpuGivenBack:
     """Worker gone and, on a real GPU, its memory read back free."""
 
@@ -285,121 +334,21 @@ class BenchmarkSigned:
     signed: SignedBenchmark
 
 
-@dataclass(frozen=True, slots=True)
-class ChainPaid:
-    """A redemption paid this wallet. `units` is the cumulative figure it paid up to."""
-
-    payout: Payout
-    units: Units
-
-
-@dataclass(frozen=True, slots=True)
-class ChainSaid:
-    """The wallet's balance at a block; all events up to `block` have been posted."""
-
-    balance: MicroUsd
-    block: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainLost:
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChainNamedGpu:
-    """The account that this machine's GPU is paid on now, and the co-owners' basis points."""
-
-    account: int
-    co_bps: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainSaidJob:
-    """Until when (unix seconds) the vouchers of an open job count for certain."""
-
-    job_id: str
-    until: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainClosedJob:
-    """The job was closed before its voucher was redeemed: the rest of it is worth nothing."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RedeemFailed:
-    """What these jobs owe was not redeemed: by the market's relayer, or by this wallet (`own`)."""
-
-    job_ids: tuple[str, ...]
-    own: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierFailed:
-    """The market's relayer, or this wallet (`own`), did not quote or carry the cash-out, through no fault of the cash-out's."""
-
-    id: str
-    own: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutQuoted:
-    id: str
-    quote: Quote
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutRefused:
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutSigned:
-    id: str
-    authorisation: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutSent:
-    id: str
-    transaction: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutConfirmed:
-    id: str
-    transaction: str
-    confirmations: int
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutFailed:
-    """A final block is past valid_before and the authorisation is unused."""
-
-    id: str
-    reason: str
-
-
 Message = (
     OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
-    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
-    | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | PresenceSensed
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerAskedPrograms | OwnerDismissedNotices | OwnerQuit
+    | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | GpuFaulted | MemoryMeasured
+    | PresenceSensed | ProgramsListed
     | SandboxTested | RuntimeFound | DiskFilled | WalletLocked | WalletOpened
     | PracticeFounded | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
-    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack | BenchmarkSigned
+    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | WorkerCooled | GpuGivenBack | BenchmarkSigned
     | ChainPaid | ChainSaid | ChainLost | ChainNamedGpu | ChainSaidJob | ChainClosedJob | RedeemFailed | CarrierFailed
     | CashOutQuoted | CashOutRefused | CashOutSigned | CashOutSent | CashOutConfirmed | CashOutFailed
 )
 
 OwnerMessage = (
     OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
-    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerAskedPrograms | OwnerDismissedNotices | OwnerQuit
 )
 """The only messages a tray or a command line may post."""

@@ -13,9 +13,9 @@ from desktop_app.core.gpu import DeviceKind, number_of
 from desktop_app.core.money import Rate
 from desktop_app.core.pricing import cost_per_hour, covers
 from desktop_app.core.schedule import Cell, cell_at, next_change
+from desktop_app.core.signals import INPUT, RULES, Rule, asks, held_until, switched_on
 from desktop_app.core.state import Level, Reason, State, Trigger, Why
 
-COOLER_BY = 8  # degrees below the limit before a hot GPU is shared again
 COOLDOWN_MOST = timedelta(minutes=15)
 
 
@@ -47,7 +47,9 @@ def owner_wants_gpu(state: State) -> No | None:
 
 def not_ready(state: State) -> No | None:
     """Why no new task can begin, if none can."""
-    return _device_missing(state) or _house_not_ready(state) or _market_not_ready(state) or _not_worth_it(state)
+    return (
+        _device_missing(state) or _house_not_ready(state) or _market_not_ready(state) or _not_looked(state) or _not_worth_it(state)
+    )
 
 
 def watts(state: State) -> int:
@@ -100,30 +102,18 @@ def _owner_said(state: State) -> No | None:
 
 
 def _machine_needs(state: State) -> No | None:
-    if state.gpu.lost:
-        return No(Why(Reason.GPU_LOST), Trigger.GPU_LOST)
-    if state.presence.on_battery and state.settings.pause_on_battery:
-        return No(Why(Reason.ON_BATTERY), Trigger.BATTERY)
-    heat = state.gpu.reading.temperature
-    if heat is not None and heat >= _heat_limit(state):
-        return No(Why(Reason.TOO_HOT, detail=str(heat)), Trigger.HEAT)
-    if state.presence.full_screen:
-        return No(Why(Reason.FULL_SCREEN), Trigger.FULL_SCREEN)
-    if _vram_short(state):
-        return No(Why(Reason.VRAM_RESERVE), Trigger.VRAM)
+    """The first signal that asks for the GPU, or that has been quiet for too short a time."""
+    for rule in RULES:
+        if rule is not INPUT and (no := _signal_says(state, rule)) is not None:
+            return no
     return None
 
 
-def _heat_limit(state: State) -> int:
-    limit = state.settings.temperature_limit
-    return limit - COOLER_BY if state.why.reason is Reason.TOO_HOT else limit
-
-
-def _vram_short(state: State) -> bool:
-    device, used = state.gpu.device, state.gpu.reading.memory_used_mb
-    if device is None or device.kind is DeviceKind.PRACTICE or used is None:
-        return False
-    return device.memory_mb - used < state.settings.vram_reserve_mb
+def _signal_says(state: State, rule: Rule) -> No | None:
+    if asks(state, rule):
+        return No(Why(rule.reason, detail=rule.read(state).detail), rule.trigger)
+    until = held_until(state, rule)
+    return None if until is None else No(Why(rule.reason, until), rule.trigger)
 
 
 def _schedule_says(state: State) -> No | None:
@@ -131,14 +121,12 @@ def _schedule_says(state: State) -> No | None:
     cell = cell_at(schedule, state.now, state.zone)
     if cell is Cell.OFF:
         return No(Why(Reason.SCHEDULE, next_change(schedule, state.now, state.zone)), Trigger.SCHEDULE)
-    if cell is Cell.ALWAYS or state.presence.locked:
+    if cell is Cell.ALWAYS or not switched_on(state.settings, INPUT):
         return None
-    until = next_change(schedule, state.now, state.zone)
-    if state.presence.idle_s is None:
+    sign, until = INPUT.read(state), next_change(schedule, state.now, state.zone)
+    if sign.asks is None:
         return No(Why(Reason.PRESENCE_UNKNOWN, until), Trigger.PRESENCE)
-    if state.presence.idle_s < state.settings.idle_after_s:
-        return No(Why(Reason.OWNER_PRESENT, until), Trigger.PRESENCE)
-    return None
+    return No(Why(Reason.OWNER_PRESENT, until), Trigger.PRESENCE) if sign.asks else None
 
 
 def _device_missing(state: State) -> No | None:
@@ -177,6 +165,10 @@ def _market_not_ready(state: State) -> No | None:
     if named is not None and named.account != account:
         return No(Why(Reason.GPU_SOLD, detail=str(number_of(named.account))))
     return None
+
+
+def _not_looked(state: State) -> No | None:
+    return None if state.looked else No(Why(Reason.LOOKING))
 
 
 def _not_worth_it(state: State) -> No | None:

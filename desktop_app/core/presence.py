@@ -17,4 +17,3 @@ class Presence:
     apps: tuple[str, ...] | None = None  # which programs of the owner's list run now
     remote: bool | None = None  # somebody looks at this session from another machine
     on_battery: bool | None = None
-    front: str = ""  # the program whose window fills the screen, where the system names it

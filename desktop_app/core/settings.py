@@ -73,6 +73,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("schedule", "Half hours of the week in which to share."),
 )
 
+MOST_APPS, MOST_APP_LETTERS = 50, 100
 _NETWORK_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -101,9 +102,19 @@ def change(settings: Settings, name: str, value: Value) -> Settings | Refused:
     return _with(settings, name, value) if reason is None else Refused(name, reason)
 
 
+def app_names(settings: Settings) -> tuple[str, ...]:
+    """The owner's list of programs, one name each, as the owner wrote them."""
+    names = (line.strip() for line in settings.apps.splitlines())
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _misspelt(name: str, text: str) -> str | None:
     if name == "network" and not (0 < len(text) <= 40 and set(text) <= _NETWORK_LETTERS):
         return "a network's name is at most 40 small letters, digits and dashes"
+    if name == "apps" and (len(names := text.splitlines()) > MOST_APPS or any(len(one.strip()) > MOST_APP_LETTERS for one in names)):
+        return f"this is at most {MOST_APPS} programs, each with a name of at most {MOST_APP_LETTERS} letters"
+    if name == "apps" and not all(letter.isprintable() or letter == "\n" for letter in text):
+        return "a program's name has no unprintable letters"
     if name == "payout_address" and text and not is_address(text):
         return "an address is 0x and 40 hexadecimal digits"
     if name == "payout_address" and text and is_zero(text):

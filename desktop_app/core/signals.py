@@ -90,14 +90,11 @@ RULES: tuple[Rule, ...] = (
     Rule(Trigger.APP, Reason.APP_RUNNING, "pause_on_apps", _SHORT, _apps),
     Rule(Trigger.GAME_MODE, Reason.GAME_MODE, "pause_on_game_mode", _SHORT, lambda state: Sign(state.presence.game_mode)),
     # A player who looks something up leaves the full screen for a moment, and a game between two levels leaves the card.
-    Rule(
-        Trigger.FULL_SCREEN, Reason.FULL_SCREEN, "pause_on_full_screen", _LONG,
-        lambda state: Sign(state.presence.full_screen, state.presence.front),
-    ),
+    Rule(Trigger.FULL_SCREEN, Reason.FULL_SCREEN, "pause_on_full_screen", _LONG, lambda state: Sign(state.presence.full_screen)),
     Rule(Trigger.FOREIGN_USE, Reason.FOREIGN_USE, "pause_on_foreign_use", _LONG, _foreign),
     Rule(Trigger.VRAM, Reason.VRAM_RESERVE, "pause_on_vram", _SHORT, _vram),
     Rule(Trigger.PRESENCE, Reason.OWNER_PRESENT, "pause_on_input", _NONE, _input),  # its quiet time is the owner's `idle_after_s`
-)  # fmt: skip
+)
 INPUT = RULES[-1]
 
 

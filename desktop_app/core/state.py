@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from desktop_app.core.bench import SignedBenchmark, Trial
 from desktop_app.core.cashout import CashOut
-from desktop_app.core.gpu import Device, Named, Reading, Tier
+from desktop_app.core.gpu import Device, Foreign, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
 from desktop_app.core.presence import Presence
@@ -27,6 +27,7 @@ class Reason(StrEnum):
     WORKING = "working"
     WAITING_FOR_TASK = "waiting_for_task"
     STARTING_UP = "starting_up"
+    LOOKING = "looking"  # nobody has looked yet whether the owner uses the machine
     NO_GPU = "no_gpu"
     NO_RUNTIME = "no_runtime"
     SANDBOX_TESTING = "sandbox_testing"
@@ -123,6 +124,8 @@ class Gpu:
     registered: str = ""  # the uuid of the device that chain_id was given to
     asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
+    fault: int | None = None  # the number of the error (XID) that the driver reported of the card
+    foreign: Foreign = Foreign()
     named: Named | None = None  # what the registry said last
     benchmark: SignedBenchmark | None = None  # what was measured of it: its tier, and what its work draws
     trial: Trial = Trial()
@@ -141,10 +144,11 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """After a rule took the GPU back: no new task until `until`; the pause grows with `times`."""
+    """After a rule took the GPU back: no new task until `until`; the pause grows with `times`, which shrinks with quiet work."""
 
     until: datetime = EPOCH
     times: int = 0
+    since: datetime = EPOCH  # the running task has been left alone since then
 
 
 class Paid(StrEnum):
@@ -243,6 +247,25 @@ class Trigger(StrEnum):
     LEASE_LOST = "lease_lost"
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is remembered of one signal: when it last began to ask for the GPU, and the newest instant at which it did."""
+
+    trigger: Trigger
+    began: datetime
+    last: datetime = EPOCH
+    asking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """The worker that is kept started for the next task, and the memory there is for it."""
+
+    kept: bool = False
+    again: datetime | None = None  # not before this, after one that ended by itself or had to make room
+    free_mb: int | None = None
+
+
 OWNER_DEADLINE_MS, SCHEDULE_DEADLINE_MS = 200, 5_000
 
 
@@ -313,6 +336,10 @@ class State:
     sharing: Sharing = field(default_factory=Sharing)
     gpu: Gpu = field(default_factory=Gpu)
     presence: Presence = field(default_factory=Presence)
+    looked: bool = False  # at the owner and the GPU, since sharing was turned on, the machine slept or the clock jumped
+    signals: tuple[Mark, ...] = ()  # in the order of `signals.RULES`; those that never asked are missing
+    programs: tuple[str, ...] = ()  # had a window or used the GPU when the owner last asked
+    awake_until: datetime | None = None  # the machine is kept from sleeping until then at the latest; None: it may sleep
     readiness: Readiness = field(default_factory=Readiness)
     market: Market = field(default_factory=Market)
     cooldown: Cooldown = field(default_factory=Cooldown)
@@ -320,6 +347,9 @@ class State:
     offered: Rate | None = None  # the lowest rate this GPU is offered at, electricity included; None: not offered
     task: Task | None = None
     outbox: tuple[SignedReceipt, ...] = ()  # receipts the market has not confirmed
+    warmth: Warmth = Warmth()
+    capped_watts: int = 0  # what the GPU's power is held to now; 0: nothing
+    crashed: tuple[str, ...] = ()  # tasks that were returned for their crashes, one after the other, oldest first
     wallet: Wallet = field(default_factory=Wallet)
     accounts: tuple[JobAccount, ...] = ()
     cash_out: CashOut | None = None

@@ -16,6 +16,7 @@ import msgspec
 from desktop_app.core.gpu import Reading
 from desktop_app.core.messages import Message, OwnerMessage
 from desktop_app.core.receipts import SignedReceipt
+from desktop_app.core.signals import forgotten
 from desktop_app.core.state import Gpu, State, Wallet
 
 _T = TypeVar("_T")
@@ -106,6 +107,7 @@ def durable(state: State) -> State:
             reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id,
             registered=state.gpu.registered, named=state.gpu.named, benchmark=state.gpu.benchmark,
         ),
+        signals=forgotten(state.signals),
         cooldown=state.cooldown,
         task=None if state.task is None else replace(state.task, progress=None),
         outbox=state.outbox,

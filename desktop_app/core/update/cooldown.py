@@ -22,7 +22,12 @@ def lengthened(cooldown: Cooldown, now: datetime) -> Cooldown:
 
 def eased(cooldown: Cooldown) -> Cooldown:
     """A task was finished undisturbed: the next pause will be half as long."""
-    return replace(cooldown, times=max(0, cooldown.times - 1))
+    return Cooldown() if cooldown.times <= 1 else replace(cooldown, times=cooldown.times - 1)
+
+
+def started(cooldown: Cooldown, now: datetime) -> Cooldown:
+    """A task runs from now on: quiet work is counted from here, if there is a pause to shrink."""
+    return replace(cooldown, since=now) if cooldown.times else cooldown
 
 
 def settle_cooldown(state: State) -> State:
@@ -34,4 +39,4 @@ def settle_cooldown(state: State) -> State:
         return replace(state, cooldown=replace(cooldown, since=state.now))
     if state.now - cooldown.since < QUIET_WORK:
         return state
-    return replace(state, cooldown=replace(eased(cooldown), since=state.now))
+    return replace(state, cooldown=started(eased(cooldown), state.now))
