@@ -1,6 +1,5 @@
 """Idle time in a Wayland session, asked over the real wire protocol of a compositor's socket of our own, which may also hang and lie."""
 
-import os
 import random
 import struct
 import sys
@@ -186,8 +185,8 @@ def test_where_the_compositor_listens(environment: dict[str, str], place: str | 
 def test_closing_lets_go_of_the_compositor(tmp_path: Path) -> None:
     with session(tmp_path / "wayland-0") as (_, sensor):
         idle(sensor)
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(Path("/proc/self/fd").iterdir()))
         sensor.close()
         sensor.close()
-        assert len(os.listdir("/proc/self/fd")) == before - 1
+        assert len(list(Path("/proc/self/fd").iterdir())) == before - 1
         assert idle(sensor) == 0

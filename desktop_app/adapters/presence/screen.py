@@ -13,6 +13,7 @@ from desktop_app.adapters.presence.xlib import Libraries, OnDeath, ScreenSaverIn
 
 _T = TypeVar("_T")
 
+VNC = "VNC-EXTENSION"  # which every VNC server of X offers
 _ANY_TYPE = 0
 _FEW, _MANY = 64, 1024  # numbers asked for of one property: states of a window; windows of a screen
 _ATOMS = (
@@ -92,7 +93,7 @@ class _Connection:
         self._on_death = OnDeath(self._died)  # kept, for the library only keeps its address
         self._x11.XSetIOErrorExitHandler(self._connection, self._on_death, None)
         self._atoms = {name: int(self._x11.XInternAtom(self._connection, name.encode(), 0)) for name in _ATOMS}
-        self._virtual = self._has_extension("VNC-EXTENSION")
+        self._virtual = self._has_extension(VNC)
 
     def look(self) -> Sight:
         front = self._front()
