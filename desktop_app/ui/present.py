@@ -55,6 +55,7 @@ _LOOKS: dict[Reason, Look] = {
     Reason.WORKING: Look.WORKING,
     Reason.WAITING_FOR_TASK: Look.WAITING,
     Reason.STARTING_UP: Look.WAITING,
+    Reason.LOOKING: Look.WAITING,
     Reason.SANDBOX_TESTING: Look.WAITING,
     Reason.REGISTERING: Look.WAITING,
     Reason.MEASURING: Look.WAITING,
@@ -72,7 +73,7 @@ _LOOKS: dict[Reason, Look] = {
 }
 """Every other reason is a pause that ends by itself."""
 
-_PREPARING = frozenset({Reason.STARTING_UP, Reason.SANDBOX_TESTING, Reason.REGISTERING, Reason.MEASURING})
+_PREPARING = frozenset({Reason.STARTING_UP, Reason.LOOKING, Reason.SANDBOX_TESTING, Reason.REGISTERING, Reason.MEASURING})
 _GAUGES = ("gauge.utilisation", "gauge.memory", "gauge.temperature", "gauge.power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 
