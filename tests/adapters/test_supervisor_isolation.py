@@ -2,7 +2,9 @@
 
 import json
 import os
+import select
 import shlex
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.adapters.supervisor import cage, sandbox, selftest
-from desktop_app.adapters.supervisor.advice import fix_for
+from desktop_app.adapters.supervisor import cage, sandbox, selftest, walls
 from desktop_app.adapters.supervisor.limits import Enclosure
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
 from desktop_app.core import messages as m
@@ -23,6 +24,7 @@ from tests.adapters.supervisor_house import house
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
 _USER = 12_345
+WORD = Path(__file__).with_name("one_word.py")
 
 
 def failed(tested: selftest.Tested) -> set[str]:
@@ -103,7 +105,6 @@ def test_an_open_home_turns_the_test_red(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_missing_bounds_turn_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(selftest, "_BOUNDS", Bounds(ram_mb=128, processes=24, file_mb=2, tmp_mb=8, threads=1, nice=10))
     real = cage._spec
 
     def boundless(*words: object) -> bytes:
@@ -115,6 +116,19 @@ def test_missing_bounds_turn_the_test_red(monkeypatch: pytest.MonkeyPatch) -> No
     assert {"small_files", "bounded_private_memory"} <= failed(selftest.run(lambda work: work()))
 
 
+def test_a_bound_on_memory_that_does_not_bite_turns_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scope or a group that was made and does nothing, and a watchdog that does not look."""
+    monkeypatch.setattr(cage, "enclose", lambda ram_mb, processes: Enclosure())
+    monkeypatch.setattr(cage.Cage, "memory_bytes", lambda self: 0)
+    assert failed(selftest.run(lambda work: work())) == {"bounded_memory"}
+
+
+def test_a_bound_on_processes_that_does_not_bite_turns_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cage, "enclose", lambda ram_mb, processes: Enclosure())
+    monkeypatch.setattr(sandbox, "_PROLOGUE", sandbox._PROLOGUE.replace("resource.setrlimit(resource.RLIMIT_NPROC", "(lambda *_: None)(0"))
+    assert "few_processes" in failed(selftest.run(lambda work: work()))
+
+
 def test_a_sandbox_that_does_not_start_is_none_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "_SYSTEM_LINKS", ("no-such-thing",))  # no dynamic linker inside
     tested = selftest.run(lambda work: work())
@@ -123,19 +137,75 @@ def test_a_sandbox_that_does_not_start_is_none_with_advice(monkeypatch: pytest.M
     assert tested.fix
 
 
+def test_each_task_is_preceded_by_a_trial_of_its_own_walls(tmp_path: Path, without: list[str]) -> None:
+    """The self-test held; the sandbox of the task does not: the task is not begun, and it is nobody's fault."""
+    with house(tmp_path) as home:
+        without.append("--unshare-net")
+        home.supervisor.start(home.lease("honest", steps=5), None)
+        tested = home.until(m.SandboxTested)
+        assert tested.level is Level.NONE
+        assert [check.name for check in tested.checks] == ["no_network", "no_abstract_socket", "own_namespaces", "nothing_heard"]
+        assert "no_network" in tested.fix
+        assert "no_network" in home.until(m.TroubleArose).detail
+        refused = home.until(m.WorkerFailed)
+        assert refused.blameless
+        without.clear()
+        home.supervisor.start(home.lease("honest", task_id="task-2", steps=5), None)
+        assert home.until(m.WorkerFinished).task_id == "task-2"
+
+
 @pytest.mark.parametrize(
-    ("setting", "value", "words"),
-    [
-        ("kernel/apparmor_restrict_unprivileged_userns", "1", "apparmor_parser -r"),
-        ("kernel/unprivileged_userns_clone", "0", "kernel.unprivileged_userns_clone=1"),
-        ("user/max_user_namespaces", "0", "user.max_user_namespaces="),
-    ],
+    ("flag", "wall"),
+    [("--unshare-pid", "no_other_processes"), ("--seccomp", "no_privileges"), ("--unshare-ipc", "own_namespaces")],
 )
-def test_the_advice_is_the_exact_command(tmp_path: Path, setting: str, value: str, words: str) -> None:
-    (tmp_path / setting).parent.mkdir()
-    (tmp_path / setting).write_text(value + "\n")
-    assert words in fix_for("bwrap: setting up uid map: Permission denied", tmp_path)
-    assert words not in fix_for("bwrap: setting up uid map: Permission denied", tmp_path / "none")
+def test_a_missing_wall_is_seen_before_the_task(without: list[str], flag: str, wall: str) -> None:
+    without.append(flag)
+    assert wall in fallen_walls()
+
+
+def test_a_worker_whose_walls_hold_has_nothing_to_tell() -> None:
+    assert fallen_walls() == set()
+
+
+def test_what_is_left_open_or_not_bounded_is_seen_before_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = cage._spec
+
+    def boundless(*words: object) -> bytes:
+        spec = json.loads(real(*words))  # type: ignore[arg-type]
+        del spec["rlimits"]["RLIMIT_FSIZE"]
+        return json.dumps(spec).encode()
+
+    monkeypatch.setattr(cage, "_spec", boundless)
+    with Path("/dev/null").open() as stray:
+        assert fallen_walls((stray.fileno(),)) == {"bounded", "no_descriptors"}
+
+
+def test_a_probe_that_says_nothing_is_a_wall_that_fell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_TRY_THE_WALLS", "")
+    assert fallen_walls() == walls.QUICK - {"nothing_heard"}
+
+
+def test_a_listener_that_was_reached_is_a_wall_that_fell() -> None:
+    bait = walls.Bait(Bounds())
+    with socket.create_connection(("127.0.0.1", bait.spec()["tcp"])):  # type: ignore[arg-type]
+        assert not bait.silence().held
+    bait.close()
+
+
+def fallen_walls(stray: tuple[int, ...] = ()) -> set[str]:
+    """What the trial before a task finds in a sandbox whose program then says one word."""
+    trial = walls.Walls(Bounds(threads=1), None, ())
+    made = cage.spawn(Sandbox((), Bounds(threads=1), script=WORD, descriptors=(*trial.words, *stray), probe=trial.words))
+    trial.started()
+    try:
+        assert select.select([made.log], [], [], 20)[0]
+        assert os.read(made.log, 100).startswith(b"a word")
+        return {check.name for check in trial.fallen()}
+    finally:
+        made.kill()
+        made.wait_gone(10)
+        made.close()
+        trial.close()
 
 
 def test_the_nodes_of_one_card_and_of_no_other() -> None:

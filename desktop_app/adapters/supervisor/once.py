@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from desktop_app.adapters.supervisor.advice import fix_for_walls
 from desktop_app.adapters.supervisor.blobs import Incoming
 from desktop_app.adapters.supervisor.channel import Breach
 from desktop_app.adapters.supervisor.hosted import Exited, HostedWorker, Order
@@ -50,6 +51,9 @@ def _await_result(worker: HostedWorker, end: float) -> ipc.Finished:
         for event in events:
             match event:
                 case ipc.Hello():
+                    fallen = worker.fallen()
+                    if fallen:
+                        raise AppError("The sandbox does not hold on this machine.", fix_for_walls(fallen))
                     worker.load()
                 case ipc.Finished():
                     return event

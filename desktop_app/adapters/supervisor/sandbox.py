@@ -1,8 +1,8 @@
 """What a worker sees: the arguments of bwrap, built from a description of the sandbox. Pure but for looking where files are.
 
 Inside there is the system and the interpreter, read-only, the task's inputs at `/in`, two small places to write, and
-nothing of the owner's: not even the names of the owner's folders, which is why everything is bound to a path of its own.
-Used by `cage`.
+nothing of the owner's. Everything is bound to a path of its own, so that the owner's folders are in no environment and on no
+command line; the kernel's own list of mounts still names the folders in which the program and the inputs lie. Used by `cage`.
 """
 
 import os
@@ -13,6 +13,7 @@ from pathlib import Path
 from desktop_app.core.gpu import Device, DeviceKind
 
 WORKER_MODULE = "desktop_app.worker.main"
+PROBE = Path(__file__).with_name("probe.py")
 _PACKAGE = Path(__file__).resolve().parents[2]
 _PARTS = ("__init__.py", "core", "wire", "worker")  # what the worker imports of ours
 _RESOURCES = ("catalogue",)
@@ -33,14 +34,16 @@ _MIB = 1 << 20
 _NVIDIA_FILES = ("/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/etc/OpenCL")
 
 # The first words of every program inside: its own limit on processes counts from zero in the sandbox's user namespace,
-# whatever else the owner runs; from outside it would count the owner's processes too.
+# whatever else the owner runs; from outside it would count the owner's processes too. Then the walls are tried, if asked for.
 _PROLOGUE = """
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_NPROC, ({processes}, {processes}))
+{probe}
 sys.path[:0] = {path!r}
 sys.argv = {argv!r}
 runpy.{runner}
 """
+_TRY_THE_WALLS = "runpy.run_path({place!r})['before_task']({spec}, {report})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,8 @@ class Bounds:
 class Sandbox:
     """One sandbox: who runs in it with which words, which files it sees at `/in`, which device, which inherited descriptors.
 
-    `script` is a program of one file; None is the worker.
+    `script` is a program of one file; None is the worker. `probe`: descriptors of a spec to read and a report to write, with
+    which the program tries its own walls before it begins (`walls`).
     """
 
     argv: tuple[str, ...]
@@ -73,6 +77,7 @@ class Sandbox:
     device: Device | None = None
     script: Path | None = None
     descriptors: tuple[int, ...] = ()
+    probe: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +113,8 @@ def plan(sandbox: Sandbox, bwrap: Path, seccomp: int, info: int, *, dropping: bo
     binds += [(place, inside) for inside, place in sandbox.inputs]
     if sandbox.script:
         binds.append((sandbox.script, f"{_APP}/program.py"))
+    if sandbox.probe:
+        binds.append((PROBE, f"{_APP}/probe.py"))
     arguments = [*_namespaces(seccomp, info), *_system(sandbox.bounds)]
     for place, inside in binds:
         if place.exists():
@@ -115,7 +122,13 @@ def plan(sandbox: Sandbox, bwrap: Path, seccomp: int, info: int, *, dropping: bo
     arguments += [*_device(sandbox.device), *_environment(sandbox, libraries), "--remount-ro", "/", "--chdir", "/tmp"]  # noqa: S108
     program = f"run_path({_APP + '/program.py'!r}" if sandbox.script else f"run_module({WORKER_MODULE!r}"
     runner = f"{program}, run_name='__main__')"
-    prologue = _PROLOGUE.format(processes=sandbox.bounds.processes, path=[_APP, *path], argv=["worker", *sandbox.argv], runner=runner)
+    prologue = _PROLOGUE.format(
+        processes=sandbox.bounds.processes,
+        probe=_TRY_THE_WALLS.format(place=_APP + "/probe.py", spec=sandbox.probe[0], report=sandbox.probe[1]) if sandbox.probe else "",
+        path=[_APP, *path],
+        argv=["worker", *sandbox.argv],
+        runner=runner,
+    )
     started = _start_of(bwrap, places)
     return Plan(tuple(arguments), (python, "-I", "-S", "-u", "-c", prologue), tuple(places.reach), started)
 
@@ -166,13 +179,20 @@ def _interpreter() -> tuple[str, list[tuple[Path, str]], list[str], str]:
     return python, binds, path, libraries
 
 
+def nodes_of(device: Device | None) -> tuple[str, ...]:
+    """The names in /dev that a task with this device sees besides the harmless ones."""
+    if device is None or device.kind is not DeviceKind.NVIDIA:
+        return ()
+    return "nvidiactl", f"nvidia{device.index}", "nvidia-uvm"
+
+
 def _device(device: Device | None) -> list[str]:
     """The nodes of the one rented card, each by itself; never the display's nodes, nor those of other cards."""
     if device is None or device.kind is not DeviceKind.NVIDIA:
         return []
     arguments = []
-    for node in ("/dev/nvidiactl", f"/dev/nvidia{device.index}", "/dev/nvidia-uvm"):
-        arguments += ["--dev-bind", node, node]
+    for node in nodes_of(device):
+        arguments += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     for file in _NVIDIA_FILES:
         arguments += ["--ro-bind-try", file, file]
     return arguments

@@ -7,10 +7,13 @@ processes, namespaces, mounts, the kernel or the network is refused. Used by `ca
 import errno
 import os
 import socket
+from typing import TYPE_CHECKING
 
-import pyseccomp
-
+from desktop_app.adapters.supervisor.advice import install
 from desktop_app.core.errors import AppError
+
+if TYPE_CHECKING:
+    import pyseccomp
 
 _REFUSED = (
     "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "kcmp", "pidfd_getfd",
@@ -34,11 +37,13 @@ _PDEATHSIG, _SETPIPE_SZ, _NEW_LISTENER = 1, 1031, 8
 def program_fd() -> int:
     """A descriptor with the program in it, read from its beginning. Raises AppError without libseccomp."""
     try:
-        rules = _rules()
-    except (OSError, RuntimeError, AttributeError) as error:
+        import pyseccomp  # here, since without libseccomp even this fails
+
+        rules = _rules(pyseccomp.SyscallFilter(pyseccomp.ALLOW))
+    except (ImportError, OSError, RuntimeError, AttributeError) as error:
         raise AppError(
             "The filter for system calls could not be made.",
-            f"Install libseccomp (on Debian and Ubuntu: sudo apt install libseccomp2) and start again. ({type(error).__name__})",
+            f"Install libseccomp and start again: {install('libseccomp2')} ({type(error).__name__})",
         ) from error
     descriptor = os.memfd_create("sublet-seccomp")
     with os.fdopen(os.dup(descriptor), "wb") as file:
@@ -47,8 +52,9 @@ def program_fd() -> int:
     return descriptor
 
 
-def _rules() -> "pyseccomp.SyscallFilter":
-    rules = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
+def _rules(rules: "pyseccomp.SyscallFilter") -> "pyseccomp.SyscallFilter":
+    import pyseccomp
+
     no = pyseccomp.ERRNO(errno.EPERM)
     for name in _REFUSED:
         if _known(name):
@@ -70,6 +76,8 @@ def _rules() -> "pyseccomp.SyscallFilter":
 
 
 def _known(name: str) -> bool:
+    import pyseccomp
+
     try:
         return int(pyseccomp.resolve_syscall(pyseccomp.system_arch(), name)) >= 0
     except (ValueError, OSError):

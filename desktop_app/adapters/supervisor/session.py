@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from desktop_app.adapters.supervisor.advice import fix_for_walls
 from desktop_app.adapters.supervisor.channel import Breach
 from desktop_app.adapters.supervisor.course import Course, Ending, Request, record
 from desktop_app.adapters.supervisor.hosted import Event, Exited, HostedWorker
@@ -22,7 +23,7 @@ from desktop_app.adapters.supervisor.vram import ReadBack, Vram
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
-from desktop_app.core.state import NoticeKind, Trigger
+from desktop_app.core.state import Check, Level, NoticeKind, Trigger
 from desktop_app.core.task import Checkpoint, Manifest, Progress
 from desktop_app.wire import ipc
 
@@ -134,6 +135,9 @@ class Session:
             case ipc.Hello(proto):
                 if proto != ipc.PROTOCOL:
                     return Ending(failure="it speaks another protocol", trusted=False)
+                fallen = worker.fallen()
+                if fallen:
+                    return self._refuse(fallen)
                 self._course.met = True
                 worker.load()
             case ipc.Ready() if not self._course.ready:
@@ -158,6 +162,13 @@ class Session:
             case _:
                 pass
         return None
+
+    def _refuse(self, fallen: tuple[Check, ...]) -> Ending:
+        """The sandbox that was to shut the task in does not hold: nothing was handed over, and nothing more is offered."""
+        names = ", ".join(check.name for check in fallen)
+        self._tools.post(m.SandboxTested(Level.NONE, fallen, fix_for_walls(fallen)))
+        self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, f"a sandbox did not hold ({names}); the task was not begun"))
+        return Ending(failure=f"its sandbox does not hold: {names}", blameless=True, trusted=False)
 
     def _progress(self, watch: Watch, progress: Progress, now: float) -> None:
         watch.reached(progress.step, progress.of, now)
