@@ -18,16 +18,17 @@ Step = tuple[State, tuple[Effect, ...]]
 
 _OWNER = (
     m.OwnerTurnedSharing | m.OwnerSnoozed | m.OwnerAskedFinish | m.OwnerChangedSettings
-    | m.OwnerDismissedNotices | m.OwnerQuit
+    | m.OwnerAskedPrograms | m.OwnerDismissedNotices | m.OwnerQuit
 )
 _SENSES = (
     m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
-    | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
+    | m.GpuFaulted | m.MemoryMeasured | m.PresenceSensed | m.ProgramsListed
+    | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
     | m.PracticeFounded | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 )
 _WORK = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
-    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.GpuGivenBack
+    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.WorkerCooled | m.GpuGivenBack
     | m.BenchmarkSigned
 )
 

@@ -59,6 +59,7 @@ MESSAGES: tuple[m.Message, ...] = (
     m.OwnerAskedCashOut("c2", OTHER_ADDRESS, MicroUsd(0)),
     m.OwnerConfirmedCashOut("c1"),
     m.OwnerCancelledCashOut("c1"),
+    m.OwnerAskedPrograms(),
     m.OwnerDismissedNotices(),
     m.OwnerQuit(),
     m.AgentStarted(LATER, Zone()),
@@ -70,7 +71,13 @@ MESSAGES: tuple[m.Message, ...] = (
     m.GpuFound(a_device(uuid="GPU-2")),
     m.GpuMeasured("GPU-1", a_reading(temperature=95)),
     m.GpuWentMissing("GPU-1", "off the bus"),
+    m.GpuFaulted("GPU-1", 79),
+    m.GpuFaulted("GPU-1", 13),
+    m.MemoryMeasured(8_192),
+    m.WorkerCooled("it ended by itself"),
     m.PresenceSensed(Presence(full_screen=True)),
+    m.PresenceSensed(Presence(idle_s=9_999.0, on_battery=False)),
+    m.ProgramsListed(("hades",)),
     m.SandboxTested(Level.ISOLATED, ()),
     m.SandboxTested(Level.NONE, (), "a fix"),
     m.RuntimeFound(present=True),
@@ -142,9 +149,9 @@ _BEFORE: tuple[State, ...] = (
     *(a_state(cash_out=a_cash_out(stage), cash_outs_asked=("c1",)) for stage in Stage),
 )
 STATES = tuple(update(state, m.ClockTicked(state.now, state.zone))[0] for state in _BEFORE)
-SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt, e.RedeemVouchers)
+SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt, e.RedeemVouchers, e.ListPrograms)
 """Leaving, returning what nobody wants, asking for a signature that is already given (the second one is dropped), and redeeming
-what the chain pays once."""
+what the chain pays once, and looking which programs run."""
 OWED_AT_START = (
     *SAFE_AGAIN, e.ResumeLease, e.FetchBundle, e.HandBack, e.DeliverResult, e.QuoteCashOut, e.SendCashOut, e.WatchCashOut,
 )  # fmt: skip
@@ -169,6 +176,7 @@ def test_a_crash_told_twice_while_the_next_worker_starts_is_a_second_crash_and_b
     for _ in range(10):
         state = update(state, CRASHED)[0]
         state = update(state, m.ClockTicked(state.now + timedelta(minutes=1), Zone()))[0]
+        state = update(state, m.PresenceSensed(state.presence))[0]
     assert state.task and state.task.phase is Phase.HANDING_BACK
 
 
