@@ -27,6 +27,7 @@ Number = int | float | Annotated[str, Meta(max_length=4_000)]
 Role = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
 Metric = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.]{0,59}\Z")]
 
+_LENGTH_BYTES = 4
 _TAG_FIRST = b"\xa1t"
 
 
@@ -41,7 +42,8 @@ class _Packet(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", ta
 class Load(_Packet, frozen=True):
     """Supervisor to worker: the task. `inputs` maps roles to paths inside the sandbox; `checkpoint` is such a path or None.
 
-    `checkpoint_every` is the number of steps after which the state is committed at the latest.
+    `checkpoint_every` is the number of steps after which the state is committed at the latest. `data_mb`, unless 0, is the
+    bound on private memory that a worker which was started without a task sets itself before it reads anything of the task.
     """
 
     kind: Name
@@ -52,6 +54,7 @@ class Load(_Packet, frozen=True):
     first_step: Count
     checkpoint: SandboxPath | None
     checkpoint_every: Count
+    data_mb: Count = 0
 
 
 class Yield(_Packet, frozen=True):
@@ -128,6 +131,33 @@ def pack(message: ToWorker | FromWorker) -> bytes:
     if len(frame) > FRAME_LIMIT:
         raise Refused(f"a message of {len(frame)} bytes does not fit a packet of {FRAME_LIMIT}")
     return frame
+
+
+def framed(frame: bytes) -> bytes:
+    """A packet for a stream that keeps no borders between packets: its length in four bytes, little endian, then itself."""
+    return len(frame).to_bytes(_LENGTH_BYTES, "little") + frame
+
+
+class Packets:
+    """Cuts such a stream, a pipe on Windows, into packets again."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The packets that `data` completes. Raises Refused for one that is empty or too long, before it has arrived."""
+        self._buffer += data
+        found = []
+        while len(self._buffer) >= _LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "little")
+            if not 0 < length <= FRAME_LIMIT:
+                raise Refused(f"a packet of {length} bytes")
+            end = _LENGTH_BYTES + length
+            if len(self._buffer) < end:
+                break
+            found.append(bytes(self._buffer[_LENGTH_BYTES:end]))
+            del self._buffer[:end]
+        return found
 
 
 def parse_from_worker(frame: bytes) -> FromWorker:

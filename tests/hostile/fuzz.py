@@ -7,10 +7,12 @@ every time, and keeps what was found.
 
 import io
 import json
+import os
 import struct
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +21,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
+from desktop_app.adapters.supervisor.arena import Arena, Torn
 from desktop_app.adapters.supervisor.channel import Breach, Turns
 from desktop_app.core import messages as m
 from desktop_app.core.task import Manifest
@@ -142,6 +145,13 @@ def _from_worker(frames: list[bytes]) -> None:
         turns.take(message)
 
 
+def _pipe(drawn: tuple[bytes, int]) -> None:
+    data, number = drawn
+    packets = ipc.Packets()
+    for piece in mutation.pieces(data, number):
+        assert all(0 < len(one) <= ipc.FRAME_LIMIT for one in packets.feed(piece))
+
+
 def _to_worker(data: bytes) -> None:
     ipc.parse_to_worker(data)
 
@@ -151,6 +161,15 @@ def _arena(data: bytes) -> None:
     assert header is None or (header.seq > 0 and 0 < header.length <= _LAYOUT.slot_bytes)
     arena.newest([header, arena.parse_header(data, _LAYOUT)])
     arena.layout_of(data)
+
+
+def _slot(data: bytes) -> None:
+    """A state as a worker may leave it, copied out of a real arena."""
+    with closing(Arena(4096, 4096)) as shared:
+        os.pwrite(shared.fd, data[:4096], shared.layout.slot_at(1))
+        os.pwrite(shared.fd, arena.pack_header(arena.SlotHeader(1, 3, len(data))), arena.header_at(1))
+        copied = shared.copy_newest(bytearray().extend)
+        assert copied is None or copied.step == 3
 
 
 def _frames(drawn: tuple[bytes, int]) -> None:
@@ -169,6 +188,12 @@ def _sealed(header: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + bytes(25)
 
 
+def _state() -> bytes:
+    """What an honest worker's slot holds after three steps."""
+    specs = [arena.TensorSpec(arena.STEP_TENSOR, "I64", ()), arena.TensorSpec("w", "F32", (4,))]
+    return arena.payload_header(specs) + struct.pack("<q", 3) + bytes(16)
+
+
 def _resealed(data: bytes) -> bytes:
     """A slot's header with a checksum that is right again, so that the mutant is looked at."""
     return arena.pack_header(arena.SlotHeader(*struct.unpack("<QQQ", data[:24].ljust(24, b"\0"))))
@@ -183,6 +208,7 @@ def targets() -> list[Target]:
     """All parsers, with fresh counts."""
     slot = arena.pack_header(arena.SlotHeader(3, 17, 100))
     slots = st.builds(mutation.raw, st.sampled_from([slot, _LAYOUT.prefix()]), mutation.steps)
+    piped = st.builds(mutation.raw, st.just(b"".join(map(ipc.framed, spoken()))), mutation.steps)
     headers = _texts((HEADER,), _canonical)
     packets = _texts(tuple(_tree(one) for one in _FROM_WORKER), msgspec.msgpack.encode)
     hello = link.encode_hello(7)
@@ -199,6 +225,8 @@ def targets() -> list[Target]:
         ),
         Target("ipc to worker", _texts(tuple(_tree(one) for one in _TO_WORKER), msgspec.msgpack.encode), _to_worker, (ipc.Refused,)),
         Target("arena header", slots | slots.map(_resealed), _arena, (tensors.Malformed,)),
+        Target("arena slot", st.builds(mutation.raw, st.just(_state()), mutation.steps), _slot, (Torn,)),
+        Target("ipc by pipe", st.tuples(piped, st.integers(0, 2**32 - 1)), _pipe, (ipc.Refused,)),
         Target("link frames", st.tuples(framed, st.integers(0, 2**32 - 1)), _frames, (link.BrokenFrame,)),
         Target("posted task", _texts((_tree(_POSTED),), _canonical), _posted),
     ]

@@ -116,3 +116,23 @@ def test_numbers_that_are_none_are_cut() -> None:
     assert said == ipc.Progress(5, 5, None, None)
     assert ipc.parse_from_worker(ipc.pack(ipc.Progress(1, 5, 1.0, -4.0))) == ipc.Progress(1, 5, 1.0, 0.0)
     assert ipc.parse_from_worker(ipc.pack(ipc.Finished([], {"a": math.inf, "b": 1.0}))) == ipc.Finished([], {"b": 1.0})
+
+
+@given(some.lists(some.binary(min_size=1, max_size=40), max_size=6), some.data())
+def test_a_stream_is_cut_into_the_packets_it_was_made_of(frames: list[bytes], data: some.DataObject) -> None:
+    stream = b"".join(map(ipc.framed, frames))
+    cuts = sorted(data.draw(some.lists(some.integers(0, len(stream)), max_size=5)))
+    packets, found = ipc.Packets(), []
+    for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        found += packets.feed(stream[begin:end])
+    assert found == frames
+
+
+@pytest.mark.parametrize("length", [0, ipc.FRAME_LIMIT + 1, 2**32 - 1])
+def test_a_length_that_cannot_be_is_refused_before_the_packet_arrives(length: int) -> None:
+    with pytest.raises(ipc.Refused, match=f"{length} bytes"):
+        ipc.Packets().feed(length.to_bytes(4, "little"))
+
+
+def test_the_longest_packet_is_taken() -> None:
+    assert ipc.Packets().feed(ipc.framed(b"x" * ipc.FRAME_LIMIT)) == [b"x" * ipc.FRAME_LIMIT]
