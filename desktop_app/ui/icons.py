@@ -98,7 +98,7 @@ _DRAWERS = {Look.OFF: _off, Look.WAITING: _waiting, Look.WORKING: _working, Look
 
 
 def draw_page_sign(painter: QPainter, place: QRectF, page: str, colour: QColor) -> None:
-    """A line drawing for a page of the window: "home", "schedule" or "wallet"."""
+    """A line drawing for a page of the window: "home", "schedule", "signals" or "wallet"."""
     painter.save()
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.translate(place.topLeft())
@@ -114,6 +114,13 @@ def draw_page_sign(painter: QPainter, place: QRectF, page: str, colour: QColor) 
         for x, top, bottom in ((2.5, 8.2, 8.2), (6.5, 2, 5.5), (13.5, 2, 5.5)):
             path.moveTo(x, top)
             path.lineTo(17.5 if top == bottom else x, bottom)
+    elif page == "signals":
+        path.addEllipse(QPointF(10, 10), 1.2, 1.2)
+        for radius in (4.4, 8.0):
+            around = QRectF(10 - radius, 10 - radius, 2 * radius, 2 * radius)
+            for start in (-48, 132):
+                path.arcMoveTo(around, start)
+                path.arcTo(around, start, 96)
     else:
         path.addRoundedRect(QRectF(2.5, 5, 15, 12), 2, 2)
         path.addPolygon(QPolygonF([QPointF(4.5, 5), QPointF(13.5, 2.5), QPointF(14.5, 5)]))
