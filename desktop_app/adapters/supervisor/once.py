@@ -12,7 +12,7 @@ from desktop_app.adapters.supervisor.advice import fix_for_walls
 from desktop_app.adapters.supervisor.blobs import Incoming
 from desktop_app.adapters.supervisor.channel import Breach
 from desktop_app.adapters.supervisor.hosted import Exited, HostedWorker, Order
-from desktop_app.adapters.supervisor.keeping import copy_result
+from desktop_app.adapters.supervisor.keeping import check_room, copy_result
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.core.errors import AppError
 from desktop_app.wire import ipc
@@ -36,6 +36,7 @@ def run_sandboxed(
     try:
         finished = _await_result(worker, time.monotonic() + timeout_s)
         worker.end()
+        check_room(worker.arena, finished.files)
         return {file.role: _write(worker, file, workdir) for file in finished.files}, dict(finished.metrics)
     finally:
         worker.end()
