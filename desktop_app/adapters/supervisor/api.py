@@ -24,11 +24,13 @@ from desktop_app.adapters.supervisor.launcher import Launcher
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds
 from desktop_app.adapters.supervisor.session import Session, Tools
+from desktop_app.adapters.supervisor.shelf import Shelf, sweep_shelves
 from desktop_app.adapters.supervisor.stale import Stale
 from desktop_app.adapters.supervisor.vram import Vram
+from desktop_app.adapters.supervisor.warm import Warmer
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core.gpu import Device
-from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerFailed
+from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerCooled, WorkerFailed
 from desktop_app.core.state import GiveBackRecord, Halt, Trigger
 from desktop_app.core.task import Checkpoint, Lease, Manifest
 
@@ -67,11 +69,14 @@ class Supervisor:
         self._post, self._logs, self._device = post, logs, device
         self._vram_free, self._vram_users = vram_free, vram_users
         self._tuning = tuning or Tuning()
-        self._blobs = Blobs(blobs, tasks)
+        self._blobs, self._place = Blobs(blobs, tasks), blobs
         self._stale = Stale(tasks)
         self._stale.sweep()
         limits.sweep_groups()
+        sweep_shelves(blobs)
         self._launcher = Launcher()
+        blank = Order("", {}, {}, 0, bounds=Bounds(threads=self._tuning.threads), device=device, script=self._tuning.script)
+        self._warmer = Warmer(blank, self._start_ahead, self._stale, lambda why: post(WorkerCooled(why)))
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="sublet-store")
         self._sessions: dict[str, Session] = {}
         self._unknown: set[str] = set()
@@ -93,8 +98,17 @@ class Supervisor:
                 return
         self._post(WorkerFailed(task_id, "another task still has the device", blameless=True))
 
+    def warm(self) -> None:
+        """Keep a worker started for the next task. WorkerCooled is posted when it ends by itself."""
+        self._warmer.keep()
+
+    def cool(self) -> None:
+        """Keep none."""
+        self._warmer.drop()
+
     def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
         """Close the gate now; the worker is gone `deadline_ms` later at the latest. The signal arose `late_ms` before now, at most."""
+        self._warmer.drop()  # a start that this overtakes leaves it waiting
         session = self._sessions.get(task_id)
         if session is not None:
             session.give_back(trigger, deadline_ms, late_ms)
@@ -130,6 +144,7 @@ class Supervisor:
             session.thread.join()
         for thread in self._tests:
             thread.join()
+        self._warmer.close()
         self._storing.shutdown()
         self._launcher.close()
 
@@ -169,7 +184,12 @@ class Supervisor:
             output_bytes=bounds.output_mb * _MB,
             script=self._tuning.script,
         )
-        return self._launcher.call(lambda: HostedWorker(order, log))
+        return self._warmer.hand_over(order, log) or self._launcher.call(lambda: HostedWorker(order, log))
+
+    def _start_ahead(self, order: Order) -> HostedWorker:
+        """Start the worker that waits; called on its own thread."""
+        log = WorkerLog(self._logs / "worker.log")
+        return self._launcher.call(lambda: HostedWorker(order, log, Shelf(self._place)))
 
     def _forget_later(self, task_id: str, session: Session) -> None:
         session.thread.join()

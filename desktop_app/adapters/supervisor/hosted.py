@@ -1,6 +1,7 @@
 """One worker in its sandbox with everything around it: arena, channel, log. Started, listened to, ended.
 
-Used by the session, which knows about leases and give-backs, and by `run_sandboxed`, which knows neither.
+Used by the session, which knows about leases and give-backs, by `run_sandboxed`, which knows neither, and by `warm`, which
+starts one before there is a task for it.
 """
 
 import os
@@ -15,12 +16,13 @@ from desktop_app.adapters.supervisor.cage import Cage, spawn
 from desktop_app.adapters.supervisor.channel import Channel, Closed
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
+from desktop_app.adapters.supervisor.shelf import IN, Shelf
 from desktop_app.adapters.supervisor.walls import Walls
 from desktop_app.core.gpu import Device, DeviceKind
 from desktop_app.core.state import Check
 from desktop_app.wire import ipc
 
-_CHECKPOINT = "/checkpoint"
+_CHECKPOINT = ".checkpoint"  # no role begins with a dot
 _END_S = 10.0
 
 
@@ -54,11 +56,15 @@ Event = ipc.FromWorker | Exited
 
 
 class HostedWorker:
-    """Built and started on the thread that stays; everything else may be called by another one, `close_gate` and `wake` by any."""
+    """Built and started on the thread that stays; everything else may be called by another one, `close_gate` and `wake` by any.
 
-    def __init__(self, order: Order, log: WorkerLog) -> None:
-        self._order, self._log = order, log
-        self.arena = Arena(order.slot_bytes, order.output_bytes)
+    With a `shelf` it is started without a task: of `order` only the bounds, the device and the program count, and `take_on`
+    gives it the real one.
+    """
+
+    def __init__(self, order: Order, log: WorkerLog, shelf: Shelf | None = None) -> None:
+        self._order, self._log, self._shelf = order, log, shelf
+        self.arena = Arena() if shelf else Arena(order.slot_bytes, order.output_bytes)
         self._channel = Channel()
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._walls: Walls | None = None
@@ -76,6 +82,19 @@ class HostedWorker:
         for descriptor in (self._channel.fileno(), self._wake, self.cage.log, self.cage.outer_fd):
             self._poll.register(descriptor, select.POLLIN)
 
+    def take_on(self, order: Order, log: WorkerLog) -> None:
+        """Give a worker that was started without one its task: its bounds, its memory, its files. `load` is still to be said.
+
+        Raises OSError where this machine cannot do that; the worker is then good for nothing but `end`.
+        """
+        assert self._shelf is not None  # noqa: S101 - it is for workers that were started with one
+        self.cage.tighten(order.bounds)
+        self.arena.lay_out(order.slot_bytes, order.output_bytes)
+        for name, place in _files(order):
+            self._shelf.put(name, place)
+        self._order, self._log = order, log
+        self.cage.come_forward()
+
     def say(self, message: ipc.ToWorker) -> None:
         self._channel.send(message)
 
@@ -86,11 +105,12 @@ class HostedWorker:
     def load(self) -> None:
         """Answer to Hello, once nothing has `fallen`: the task."""
         order = self._order
-        inputs = {role: f"/in/{role}" for role in order.inputs}
-        checkpoint = _CHECKPOINT if order.checkpoint else None
+        inputs = {role: f"{IN}/{role}" for role in order.inputs}
+        checkpoint = f"{IN}/{_CHECKPOINT}" if order.checkpoint else None
         self.say(
             ipc.Load(
-                order.kind, inputs, dict(order.params), order.seed, order.steps, order.first_step, checkpoint, order.checkpoint_every
+                order.kind, inputs, dict(order.params), order.seed, order.steps, order.first_step, checkpoint, order.checkpoint_every,
+                order.bounds.data_mb if self._shelf else 0,
             )
         )
 
@@ -98,6 +118,18 @@ class HostedWorker:
         """Make `wait` return."""
         with suppress(OSError):
             os.eventfd_write(self._wake, 1)
+
+    def ended_while_waiting(self, timeout_s: float) -> bool:
+        """Whether it ended before it was given a task; False when the time is over or somebody woke us. What it says is left for `wait`."""
+        poll = select.poll()
+        for descriptor in (self._wake, self.cage.log, self.cage.outer_fd):
+            poll.register(descriptor, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poll.poll(max(0.0, timeout_s) * 1000)}
+        if self._wake in ready:
+            os.eventfd_read(self._wake)
+        if self.cage.log in ready:
+            self._read_log()
+        return self.cage.outer_fd in ready
 
     def wait(self, timeout_s: float) -> list[Event]:
         """What happened until something did, or the time was over. Raises Breach."""
@@ -130,12 +162,11 @@ class HostedWorker:
     def _sandbox(self, probe: tuple[int, int]) -> Sandbox:
         order = self._order
         nvidia = order.device is not None and order.device.kind is DeviceKind.NVIDIA
-        inputs = [(f"/in/{role}", place) for role, place in order.inputs.items()]
-        if order.checkpoint:
-            inputs.append((_CHECKPOINT, order.checkpoint))
+        inputs = [(IN, self._shelf.place)] if self._shelf else [(f"{IN}/{name}", place) for name, place in _files(order)]
         words = (
             "--ipc", str(self._channel.worker_fd), "--arena", str(self.arena.fd),
             "--device", "cuda" if nvidia else "cpu", "--threads", str(order.bounds.threads),
+            *(("--warm",) if self._shelf else ()),
         )  # fmt: skip
         inherited = (self._channel.worker_fd, self.arena.fd, *probe)
         return Sandbox(words, order.bounds, tuple(inputs), order.device, order.script, inherited, probe)
@@ -156,3 +187,10 @@ class HostedWorker:
         os.close(self._wake)
         if self._walls:
             self._walls.close()
+        if self._shelf:
+            self._shelf.clear()
+
+
+def _files(order: Order) -> list[tuple[str, Path]]:
+    """What the task reads, by the names it has inside."""
+    return [*order.inputs.items(), *([(_CHECKPOINT, order.checkpoint)] if order.checkpoint else [])]
