@@ -17,6 +17,7 @@ class NumberField(QSpinBox):
         super().__init__(parent)
         self._engine = 0
         self._wanted: int | None = None
+        self._typing = False
         self.setKeyboardTracking(False)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self._soon = QTimer(self, singleShot=True, interval=COALESCE_MS)
@@ -24,6 +25,8 @@ class NumberField(QSpinBox):
         self._patience = QTimer(self, singleShot=True, interval=PATIENCE_MS)
         self._patience.timeout.connect(self._give_up)
         self.valueChanged.connect(self._changed)
+        self.lineEdit().textEdited.connect(self._typed)
+        self.editingFinished.connect(self._typed_out)
 
     def show_range(self, least: int, most: int) -> None:
         """What may be chosen; nothing is told by it."""
@@ -37,8 +40,7 @@ class NumberField(QSpinBox):
         if value == self._wanted:
             self._wanted = None
             self._patience.stop()
-        typing = self.hasFocus() and self.lineEdit().isModified()
-        if self._wanted is None and not self._soon.isActive() and not typing and value != self.value():
+        if self._wanted is None and not self._soon.isActive() and not self._typing and value != self.value():
             self._show(value)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
@@ -52,6 +54,14 @@ class NumberField(QSpinBox):
         self.blockSignals(True)
         self.setValue(value)
         self.blockSignals(False)
+
+    @Slot()
+    def _typed(self) -> None:
+        self._typing = True
+
+    @Slot()
+    def _typed_out(self) -> None:
+        self._typing = False
 
     @Slot(int)
     def _changed(self, value: int) -> None:
