@@ -20,6 +20,7 @@ from desktop_app.core import messages as m
 from desktop_app.core.gpu import Device, DeviceKind
 from desktop_app.core.state import Level
 from tests.adapters.supervisor_house import house
+from tests.hostile import inside
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
@@ -121,6 +122,13 @@ def test_a_bound_on_memory_that_does_not_bite_turns_the_test_red(monkeypatch: py
     monkeypatch.setattr(cage, "enclose", lambda ram_mb, processes: Enclosure())
     monkeypatch.setattr(cage.Cage, "memory_bytes", lambda self: 0)
     assert failed(selftest.run(lambda work: work())) == {"bounded_memory"}
+
+
+@pytest.mark.parametrize("program", ["shared_memory", "unmapped_memory"])
+def test_where_the_kernel_keeps_no_bound_the_watchdog_sees_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, program: str) -> None:
+    monkeypatch.setattr(cage, "enclose", lambda ram_mb, processes: Enclosure())
+    outcome = next(one for one in inside.ATTACKS if one.name == f"alone_{program}").run(tmp_path)
+    assert outcome.held, outcome.seen
 
 
 def test_a_bound_on_processes_that_does_not_bite_turns_the_test_red(monkeypatch: pytest.MonkeyPatch) -> None:

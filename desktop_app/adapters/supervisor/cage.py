@@ -27,6 +27,7 @@ _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
 _REAP_S = 0.2
 _STAND_BACK = 10  # a tenth of what the owner's programs get where all want everything; 19 would be a seventieth, and look like a hang
+_IN_MEMORY = ("/memfd:", "/dev/shm/", "/tmp/")  # noqa: S108 - as they are called inside
 _SYSTEM_BWRAP = Path("/usr/bin/bwrap")
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -91,8 +92,17 @@ class Cage:
         return found
 
     def memory_bytes(self) -> int:
-        """Anonymous and shared memory held in the sandbox; what several share is counted several times."""
-        return sum(_held_bytes(pid) for pid in self.processes())
+        """Memory held in the sandbox: private, shared and mapped, or in files that lie in memory and are mapped by nobody.
+
+        What several share is counted several times. What is both mapped and open is counted once.
+        """
+        private, shared = 0, 0
+        files: dict[int, int] = {}
+        for pid in self.processes():
+            own, common = _mapped_bytes(pid)
+            private, shared = private + own, shared + common
+            files |= _files_in_memory(pid)
+        return private + max(shared, sum(files.values()))
 
     def stand_back(self, nice: int = _STAND_BACK) -> None:
         """Put the whole session behind the owner's: where the kernel groups by session, a process' own nice value says nothing."""
@@ -248,8 +258,22 @@ def _parent(pid: int) -> int | None:
     return None
 
 
-def _held_bytes(pid: int) -> int:
-    with suppress(OSError):
+def _mapped_bytes(pid: int) -> tuple[int, int]:
+    """Private and shared."""
+    with suppress(OSError, ValueError):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-    return 0
+        told = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))}
+        return 1024 * told.get("RssAnon", 0), 1024 * told.get("RssShmem", 0)
+    return 0, 0
+
+
+def _files_in_memory(pid: int) -> dict[int, int]:
+    """Files that a process has open and that lie in memory, by their numbers, and what each holds."""
+    found = {}
+    with suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if str(entry.readlink()).startswith(_IN_MEMORY):
+                    state = entry.stat()
+                    found[state.st_ino] = 512 * state.st_blocks
+    return found
