@@ -13,6 +13,8 @@ from desktop_app.adapters.nvml.told import device_at, reading, told, used_mb
 from desktop_app.core.gpu import Device, Reading
 from desktop_app.core.messages import GpuWentMissing
 
+CLOSE_S = 0.05  # a driver that hangs keeps its question for ever
+
 
 class Nvml:
     """The management library. Every question can also be asked while it is closed; it is then opened for that question only."""
@@ -34,8 +36,10 @@ class Nvml:
             return True
 
     def close(self) -> None:
-        """Let the GPU sleep. Twice is once."""
-        with self._lock:
+        """Let the GPU sleep. Twice is once; and it is the next time where another thread's question is under way."""
+        if not self._lock.acquire(timeout=CLOSE_S):
+            return
+        try:
             if self._held:
                 self._held = False
                 for listener in self._listeners.values():
@@ -44,6 +48,8 @@ class Nvml:
                 self._listeners.clear()
                 with suppress(pynvml.NVMLError):
                     pynvml.nvmlShutdown()
+        finally:
+            self._lock.release()
 
     def find(self) -> list[Device]:
         """Every NVIDIA GPU that answers, in the driver's order; none without a driver."""
