@@ -8,6 +8,7 @@ from dataclasses import replace
 from desktop_app.__main__ import main
 from desktop_app.core import messages as m
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.state import Check, JobAccount, Level, Market, Paid, Payout, Readiness, Sharing, Wallet
 from desktop_app.core.task import Progress
 from desktop_app.wire.codec import decode_state
@@ -44,6 +45,7 @@ def test_watching_says_every_change_until_the_agent_ends(capsys: Capsys) -> None
         watching.start()
         out = _until(capsys, "Sharing is off")
         agent.post(m.OwnerTurnedSharing(True))
+        agent.post(m.PresenceSensed(Presence()))
         out += _until(capsys, "waits for the next task")
     watching.join(20)
     assert done == [3]

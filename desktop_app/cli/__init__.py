@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from desktop_app.cli.money import cash_out, misused, unlock
+from desktop_app.cli.signals import give_backs, list_or_switch, set_one
 from desktop_app.core import ledger, messages
 from desktop_app.core.gpu import number_of
 from desktop_app.core.snooze import tomorrow_morning
@@ -67,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("amount", nargs="?", help="in dollars; everything if left out")
     sending.add_argument("--yes", action="store_true", help="do not ask before signing")
     add("tasks", _tasks, "List the last tasks and what each paid.")
+    signal = add("signals", list_or_switch, "Say what gives the GPU back and what each signal says now; or turn one on or off.")
+    signal.add_argument("signal", nargs="?", help="one signal, such as full-screen")
+    signal.add_argument("switch", nargs="?", choices=("on", "off"))
+    setting = add("set", set_one, "Change a setting; without a value show it, without a name show all.")
+    setting.add_argument("setting", nargs="?", metavar="NAME", help="such as idle-after-s, apps or power-cap-watts")
+    setting.add_argument("value", nargs="?", metavar="VALUE", help="a number, on or off, dollars, or programs with commas between")
+    add("give-backs", give_backs, "List the last give-backs: what took the GPU, and how long it took.")
     add("doctor", _doctor, "Check everything sharing needs, and say how to mend what is missing.")
     add("quit", _quit, "Give the GPU back and end the agent and the practice network.")
     return parser
