@@ -4,6 +4,7 @@ An owner's waiting begins at the key press, not when somebody looked: what a loo
 before, and that whole time is counted. Called by the engine, which adds the time the message waited.
 """
 
+from desktop_app.core.gpu import FOREIGN_SAMPLES
 from desktop_app.core.messages import ClockTicked, GpuMeasured, GpuWentMissing, Message, PresenceSensed
 from desktop_app.core.state import Trigger
 
@@ -23,6 +24,7 @@ def late_s(message: Message, trigger: Trigger) -> float:
         case ClockTicked(now, _, since_s):
             return min(now.timestamp() % _QUARTER_S, since_s)
         case GpuMeasured() | GpuWentMissing():
-            return message.since_s
+            # Another program's use of the card counts only when it was seen that often.
+            return message.since_s * (FOREIGN_SAMPLES if trigger is Trigger.FOREIGN_USE else 1)
         case _:
             return 0.0

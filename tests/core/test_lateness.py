@@ -23,6 +23,7 @@ TOUCHED = Presence(idle_s=0.03)
         (m.PresenceSensed(Presence(), 0.1), Trigger.PRESENCE, 0.1),
         (m.PresenceSensed(Presence(idle_s=200.0), 0.1), Trigger.PRESENCE, 0.1),  # seen late for another reason, not 200 s late
         (m.GpuMeasured("GPU-1", a_reading(), 0.25), Trigger.HEAT, 0.25),
+        (m.GpuMeasured("GPU-1", a_reading(), 0.25), Trigger.FOREIGN_USE, 0.5),  # it was busy at the look before too
         (m.GpuWentMissing("GPU-1", "", 0.25), Trigger.GPU_LOST, 0.25),
         (m.ClockTicked(NOON + timedelta(milliseconds=4), Zone(), 1.0), Trigger.SCHEDULE, 0.004),
         (m.ClockTicked(NOON + timedelta(minutes=7), Zone(), 1.0), Trigger.SCHEDULE, 1.0),  # it slept through the half hour
