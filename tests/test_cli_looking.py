@@ -117,10 +117,13 @@ def test_the_doctor_is_content_only_when_all_is_well(capsys: Capsys) -> None:
     out, _err = capsys.readouterr()
     assert "miss" not in out
     assert "\x07" not in out
-    ill = away(readiness=Readiness(Level.NONE, (Check("network", False, "a route"),), fix="sysctl -w this=1", runtime=True))
+    assert "Sandbox: isolated" in out
+    assert "What that promises: A stranger's task sees no network" in out
+    assert "What it does not: The graphics driver" in out
+    ill = away(readiness=Readiness(Level.NONE, (Check("no_network", False, "a route"),), fix="sysctl -w this=1", runtime=True))
     with Agent(replace(ill, market=Market(trouble="the market does not answer")), still):
         assert main(["doctor"]) == 1
     out, _err = capsys.readouterr()
-    assert "miss    network: a route" in out
+    assert "miss    No network card, no route: a route" in out
     assert "miss  Market: the market does not answer" in out
     assert "To mend the sandbox: sysctl -w this=1" in out

@@ -16,7 +16,7 @@ from desktop_app.core import ledger, messages
 from desktop_app.core.gpu import number_of
 from desktop_app.core.snooze import tomorrow_morning
 from desktop_app.core.state import Level, Paid, State
-from desktop_app.wire import phrases
+from desktop_app.wire import isolation, phrases
 from desktop_app.wire.codec import encode_state
 from desktop_app.wire.guest import Guest, NoAgent
 from desktop_app.wire.profile import default
@@ -145,11 +145,14 @@ def _doctor(guest: Guest, _chosen: argparse.Namespace) -> int:
         ("Chain", state.wallet.chain_ok, "answers" if state.wallet.chain_ok else "does not answer"),
         ("Registered", state.gpu.chain_id is not None, f"GPU number {number_of(state.gpu.chain_id)}" if state.gpu.chain_id else "not yet"),
         ("torch", bool(ready.runtime), untested if ready.runtime is None else "installed" if ready.runtime else "missing"),
-        ("Sandbox", ready.level is Level.ISOLATED, str(ready.level) if ready.level else untested),
-        *((f"  {check.name}", check.held, check.seen) for check in ready.checks),
+        ("Sandbox", ready.level is Level.ISOLATED, isolation.level(ready.level) if ready.level else untested),
+        *((f"  {isolation.wall(check)}", check.held, check.seen) for check in ready.checks),
     ]
     for name, good, detail in checks:
         print(f"{'ok  ' if good else 'miss'}  {name}: {phrases.plain(detail)}")
+    if ready.level:
+        print(f"What that promises: {isolation.promise(ready.level)}")
+        print(f"What it does not: {isolation.limit(ready.level)}")
     if ready.fix:
         print(f"To mend the sandbox: {ready.fix}")
     return 0 if all(good for _name, good, _detail in checks) else 1

@@ -21,6 +21,7 @@ from desktop_app.wire.resources import resource
 
 _MOST_TYPED = 30
 _MOST_DETAIL = 200
+_MOST_ADVICE = 600  # a command that is cut short helps nobody
 _QUARTER_S = 900
 
 
@@ -36,10 +37,10 @@ def say(key: str, **figures: str) -> str:
     return words()[key].format(**figures)
 
 
-def plain(detail: str) -> str:
+def plain(detail: str, most: int = _MOST_DETAIL) -> str:
     """A detail that came from outside, as one short printable line."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in detail[: 4 * _MOST_DETAIL]).split())
-    return line if len(line) <= _MOST_DETAIL else line[: _MOST_DETAIL - 1] + "…"
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in detail[: 4 * most]).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 # --- why, and what happened
@@ -50,12 +51,13 @@ def why(state: State) -> str:
     reason, until, detail = state.why.reason, state.why.until, state.why.detail
     if until is None and reason in (Reason.WORKING, Reason.WAITING_FOR_TASK):
         until = schedule_change(state)
+    most = _MOST_ADVICE if reason is Reason.SANDBOX_NOT_READY else _MOST_DETAIL
     more = {"finishing": state.sharing.finishing, "until": until is not None, "detail": bool(detail)}
     key = next((f"why.{reason}.{part}" for part, holds in more.items() if holds and f"why.{reason}.{part}" in words()), f"why.{reason}")
     return say(
         key,
         until=at(until, state.now, state.zone) if until else "",
-        detail=rate(Rate(int(detail))) if reason is Reason.PRICE_BELOW_FLOOR and detail.isdigit() else plain(detail),
+        detail=rate(Rate(int(detail))) if reason is Reason.PRICE_BELOW_FLOOR and detail.isdigit() else plain(detail, most),
         rate=rate(state.market.rate) if state.market.rate is not None else say("home.rate.none"),
         idle=duration(state.settings.idle_after_s),
     )

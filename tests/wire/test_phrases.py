@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.money import MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone
-from desktop_app.core.state import GiveBackRecord, Halt, Market, Notice, NoticeKind, Paid, Reason, Sharing, State, Trigger, Why
+from desktop_app.core.state import GiveBackRecord, Halt, Level, Market, Notice, NoticeKind, Paid, Reason, Sharing, State, Trigger, Why
 from desktop_app.core.task import Phase
 from desktop_app.ui.present import Look, Silence
 from desktop_app.ui.present_money import Mark
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 25, 16, 20, tzinfo=UTC)  # a Wednesday
 BERLIN = Zone("Europe/Berlin", 3600)
 FAMILIES: dict[str, type[StrEnum]] = {
     "why": Reason, "notice": NoticeKind, "trigger": Trigger, "stage": Stage, "phase": Phase, "paid": Paid,
-    "schedule.cell": Cell, "headline": Look, "silence": Silence, "cash.step": Mark,
+    "schedule.cell": Cell, "headline": Look, "silence": Silence, "cash.step": Mark, "level": Level,
 }
 
 
