@@ -4,6 +4,7 @@ The daemon's place is the test's folder; nothing of it reaches the bus of whoeve
 table, keeps what it was asked, and can fall silent.
 """
 
+import os
 import signal
 import subprocess
 import threading
@@ -80,8 +81,9 @@ class Service:
         self.silent = False
         self.asked: list[tuple[str, tuple[object, ...]]] = []
         self.on_call: Callable[[Message], Answer | None] = lambda _message: None
-        self.gone: list[str] = []
-        self._connection: DBusConnection = open_dbus_connection(bus.address)
+        self.gone: list[str] = []  # clients that left the bus
+        self.handed: list[int] = []  # descriptors to close once they are handed out
+        self._connection: DBusConnection = open_dbus_connection(bus.address, enable_fds=True)
         self._end = threading.Event()
         self._call(message_bus.AddMatch("type='signal',member='NameOwnerChanged',arg2=''"))
         self._call(message_bus.RequestName(name))
@@ -108,6 +110,8 @@ class Service:
                     self.gone.append(message.body[0])
                 if message.header.message_type is MessageType.method_call and not self.silent:
                     self._connection.send(self._reply(message))
+                    while self.handed:
+                        os.close(self.handed.pop())
 
     def _reply(self, message: Message) -> Message:
         fields = message.header.fields
