@@ -226,6 +226,29 @@ def test_the_nodes_of_one_card_and_of_no_other() -> None:
     assert made.arguments.index("--dev") < made.arguments.index("--dev-bind")
 
 
+def test_with_a_card_the_list_of_devices_tells_nothing_of_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver reads the list; the addresses of network cards and the numbers of disks in it are covered."""
+    outside = subprocess.run((sys.executable, str(inside.ALONE), "identify", "0"), capture_output=True, text=True, check=True, timeout=20)
+    assert outside.stdout.startswith("found")
+    monkeypatch.setattr(sandbox, "nodes_of", lambda device: ())  # there is no card here
+    card = Device(DeviceKind.NVIDIA, "GPU-1", "RTX", 24_000, 350)
+    made = cage.spawn(Sandbox(("identify", "0"), Bounds(), device=card, script=inside.ALONE))
+    try:
+        assert select.select([made.outer_fd], [], [], 20)[0]
+        assert os.read(made.log, 1000) == b"nothing\n"
+    finally:
+        made.kill()
+        made.wait_gone(10)
+        made.close()
+
+
+def test_the_self_test_is_made_with_the_card_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "nodes_of", lambda device: ())
+    monkeypatch.setattr(walls, "nodes_of", lambda device: ())
+    tested = selftest.run(lambda work: work(), Device(DeviceKind.NVIDIA, "GPU-1", "RTX", 24_000, 350))
+    assert failed(tested) == set()
+
+
 def test_the_environment_inside_is_the_one_that_is_checked() -> None:
     made = sandbox.plan(Sandbox(()), Path("/usr/bin/bwrap"), 9, 10, dropping=False)
     names = {made.arguments[at + 1] for at, word in enumerate(made.arguments) if word == "--setenv"}

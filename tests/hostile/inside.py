@@ -27,7 +27,7 @@ GROUPS = ("network", "files", "processes", "kernel", "bounds")
 for _group in GROUPS:
     importlib.import_module(f"tests.hostile.sandboxed.{_group}")
 _FOLDER = Path(kit.__file__).parent
-_RUNNER, _ALONE = _FOLDER / "runner.py", _FOLDER / "alone.py"
+_RUNNER, ALONE = _FOLDER / "runner.py", _FOLDER / "alone.py"
 _TIME_S = 60.0
 _CAP_MB = 4 * BOUNDS.ram_mb
 
@@ -90,7 +90,7 @@ def _told(printed: bytes) -> Told:
 
 
 def _alone(program: str) -> Cage:
-    return spawn(Sandbox((program, str(_CAP_MB)), BOUNDS, script=_ALONE))
+    return spawn(Sandbox((program, str(_CAP_MB)), BOUNDS, script=ALONE))
 
 
 def _printed(cage: Cage, first: bool = False) -> bytes:

@@ -200,7 +200,7 @@ class Supervisor:
         self._blobs.trim()
 
     def _test(self) -> None:
-        tested = selftest.run(self._launcher.call)
+        tested = selftest.run(self._launcher.call, self._device)
         self._post(SandboxTested(tested.level, tested.checks, tested.fix))
         self._post(RuntimeFound(selftest.runtime_present(self._launcher.call), engine_here()))
 

@@ -33,6 +33,8 @@ _MIB = 1 << 20
 
 _NVIDIA_FILES = ("/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/etc/OpenCL")
 
+_TELLING_CLASSES = ("net", "block", "nvme", "scsi_host", "dmi", "input", "bluetooth", "ieee80211", "power_supply", "tpm", "sound", "hidraw")
+
 # The first words of every program inside: its own limit on processes counts from zero in the sandbox's user namespace,
 # whatever else the owner runs; from outside it would count the owner's processes too. Then the walls are tried, if asked for.
 _PROLOGUE = """
@@ -195,7 +197,18 @@ def _device(device: Device | None) -> list[str]:
         arguments += ["--dev-bind", f"/dev/{node}", f"/dev/{node}"]
     for file in _NVIDIA_FILES:
         arguments += ["--ro-bind-try", file, file]
+    for folder in _telling_folders(Path("/sys")):
+        arguments += ["--tmpfs", str(folder), "--remount-ro", str(folder)]
     return arguments
+
+
+def _telling_folders(sys_: Path) -> list[Path]:
+    """Where the list of devices, which the driver reads, tells who the owner is: addresses of network cards, numbers of disks."""
+    entries = [entry for name in _TELLING_CLASSES for entry in (sys_ / "class" / name).glob("*")]
+    entries += (sys_ / "bus/usb/devices").glob("usb*")
+    found = {real.parent if real.parent.name == entry.parent.name else real for entry in entries if (real := entry.resolve()).is_dir()}
+    inside = [folder for folder in found if folder.is_relative_to(sys_ / "devices")]
+    return sorted(folder for folder in inside if not found & set(folder.parents))
 
 
 def _environment(sandbox: Sandbox, libraries: str) -> list[str]:

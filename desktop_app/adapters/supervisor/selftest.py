@@ -18,6 +18,7 @@ from desktop_app.adapters.supervisor.cage import Cage, spawn
 from desktop_app.adapters.supervisor.sandbox import PROBE, Bounds, Sandbox
 from desktop_app.adapters.supervisor.walls import NOT_TRIED, QUICK, Bait, judged
 from desktop_app.core.errors import AppError
+from desktop_app.core.gpu import Device
 from desktop_app.core.state import Check, Level
 
 _T = TypeVar("_T")
@@ -43,13 +44,13 @@ class Tested:
     fix: str
 
 
-def run(call: Call) -> Tested:
-    """Start a sandbox with the probe in it and read what it met. Takes one to two seconds."""
+def run(call: Call, device: Device | None = None) -> Tested:
+    """Start a sandbox with the probe in it, as for a task on this device, and read what it met. Takes one to two seconds."""
     try:
         with ExitStack() as stack:
-            bait = Bait(_BOUNDS)
+            bait = Bait(_BOUNDS, device)
             stack.callback(bait.close)
-            sandbox = Sandbox((json.dumps(bait.spec()),), _BOUNDS, script=PROBE)
+            sandbox = Sandbox((json.dumps(bait.spec()),), _BOUNDS, device=device, script=PROBE)
             cage = call(lambda: spawn(sandbox))
             stack.callback(_finish, cage)
             printed = _listen(cage)

@@ -109,12 +109,26 @@ def seek(_cap_mb: int) -> str:
     return f"found {found}" if found else "nothing"
 
 
+def identify(_cap_mb: int) -> str:
+    """Numbers by which the machine and its owner are known elsewhere, in what the kernel tells of its devices."""
+    found = []
+    for folder, _, names in os.walk("/sys/devices"):
+        for name in {"address", "serial", "product_uuid", "product_serial", "board_serial", "uniq", "serial_number"} & set(names):
+            try:
+                told = (Path(folder) / name).read_text().strip()
+            except (OSError, UnicodeDecodeError):
+                continue
+            if told.strip("0:. "):
+                found.append(f"{folder}/{name}")
+    return f"found {sorted(found)[:5]}" if found else "nothing"
+
+
 def forever() -> None:
     while True:
         time.sleep(60)
 
 
-PROGRAMS = {one.__name__: one for one in (shared_memory, unmapped_memory, plant, look, detached, meet, seek)}
+PROGRAMS = {one.__name__: one for one in (shared_memory, unmapped_memory, plant, look, detached, meet, seek, identify)}
 
 if __name__ == "__main__":
     print(PROGRAMS[sys.argv[1]](int(sys.argv[2])), flush=True)
