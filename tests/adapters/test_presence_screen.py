@@ -15,6 +15,8 @@ import pytest
 
 from desktop_app.adapters.presence import PresenceSensor
 from tests.desktop import Desktop
+from tests.fakes.dbus import fake_bus
+from tests.fakes.wayland import Compositor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="an X server for tests exists on Linux only")
 
@@ -137,6 +139,32 @@ def test_a_screen_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
         finally:
             server.send_signal(signal.SIGCONT)
             sensor.close()
+
+
+def test_all_that_hang_together_hold_up_no_look_for_fifty_milliseconds(tmp_path: Path) -> None:
+    """A Wayland session's compositor and an X server both, which no session has, so that each part of the look hangs."""
+    with _screen() as (display, server), fake_bus(tmp_path / "session") as bus, fake_bus(tmp_path / "system") as system:
+        compositor = Compositor(tmp_path / "wayland-0")
+        buses = {"DBUS_SESSION_BUS_ADDRESS": bus.address, "DBUS_SYSTEM_BUS_ADDRESS": system.address}
+        sensor = PresenceSensor(buses | {"DISPLAY": display, "WAYLAND_DISPLAY": str(tmp_path / "wayland-0")})
+        try:
+            with subprocess.Popen([_sleep_named(tmp_path, "Xwayland"), "60"]) as pretended:
+                becomes(lambda: sensor.sense().idle_s, 0.0)
+                server.send_signal(signal.SIGSTOP)
+                bus.hang(True)
+                system.hang(True)
+                compositor.silent = True
+                assert _pace(sensor, 21) < 0.05
+                becomes(lambda: sensor.sense().idle_s, None)
+                sensor.close()
+                assert _pace(sensor) < 0.05
+                pretended.kill()
+        finally:
+            server.send_signal(signal.SIGCONT)
+            bus.hang(False)
+            system.hang(False)
+            sensor.close()
+            compositor.close()
 
 
 def test_in_wayland_the_x_server_is_asked_only_where_it_runs_and_only_about_full_screen(desktop: Desktop, tmp_path: Path) -> None:

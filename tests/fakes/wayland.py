@@ -34,6 +34,11 @@ class Compositor:
         self._thread = threading.Thread(target=self._run, name="compositor")
         self._thread.start()
 
+    @property
+    def clients(self) -> int:
+        """How many are connected now."""
+        return len(self._clients)
+
     def idled(self, seat: int = 0) -> None:
         """Nobody has touched the seat for the time asked for."""
         self._tell(seat, 0)

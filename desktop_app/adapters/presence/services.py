@@ -17,11 +17,12 @@ _GAMEMODE = "com.feralinteractive.GameMode"
 _LOGIN = "org.freedesktop.login1"
 _SESSION = f"{_LOGIN}.Session"
 _KEEP_S = 5.0  # logind says when something changed
+_LOCK_KEEP_S = 1.0  # who unlocks a screen touches something, too
 _SAVERS = ("org.freedesktop.ScreenSaver", "org.gnome.ScreenSaver", "org.cinnamon.ScreenSaver", "org.mate.ScreenSaver")
 
 _IDLE = Question(_MUTTER, "/org/gnome/Mutter/IdleMonitor/Core", _MUTTER, "GetIdletime")
 _GAMES = property_of(_GAMEMODE, "/com/feralinteractive/GameMode", _GAMEMODE, "ClientCount")
-_LOCKS = tuple(Question(name, "/" + name.replace(".", "/"), name, "GetActive") for name in _SAVERS)
+_LOCKS = tuple(Question(name, "/" + name.replace(".", "/"), name, "GetActive", keep_s=_LOCK_KEEP_S) for name in _SAVERS)
 _SHOWN = property_of(_LOGIN, "/org/freedesktop/login1/user/self", f"{_LOGIN}.User", "Display", _KEEP_S)
 
 _SYSTEM_BUS = "unix:path=/run/dbus/system_bus_socket"

@@ -19,7 +19,7 @@ IDLE_MS = 1000
 
 STALE_S = 1.0  # a compositor that has not answered by then hangs
 PAUSE_S, MOST_PAUSE_S = 1.0, 60.0
-OPEN_S = 0.02
+SEND_S = 0.005
 _READ = 4096
 _MOST_SEATS, _MOST_GLOBALS, _MOST_BUFFERED = 8, 1000, 64 << 10
 
@@ -44,7 +44,6 @@ class Wayland:
                 if time.monotonic() < self._retry_at:
                     return None
                 self._session = _Session(self._path)
-                patience = max(patience, OPEN_S)
             idle = self._session.idle(patience)
         except (OSError, ValueError, struct.error):
             self.close()
@@ -81,11 +80,11 @@ class _Session:
         self._bound = False
         self._idle_since: dict[int, float | None] = {}
         self._callback_free = True
-        self._synced_at = self._sync_sent_at = time.monotonic()
+        self._sync_sent_at = time.monotonic()
         self._poll = select.poll()
         self._socket = socket.socket(socket.AF_UNIX)
         try:
-            self._socket.settimeout(OPEN_S)
+            self._socket.settimeout(SEND_S)
             self._socket.connect(path)
             self._poll.register(self._socket, select.POLLIN)
             self._request(_DISPLAY, _GET_REGISTRY, struct.pack("=I", _REGISTRY))
