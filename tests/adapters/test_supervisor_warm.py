@@ -117,6 +117,30 @@ def test_the_tasks_own_bound_on_memory_holds(tmp_path: Path) -> None:
         assert "memory" in home.until(m.WorkerFailed).detail
 
 
+def test_the_kernel_keeps_that_bound_where_it_keeps_one(tmp_path: Path) -> None:
+    with house(tmp_path) as home:
+        home.supervisor.warm()
+        pid = program(waiting(home))
+        before = group_bytes(pid)
+        home.supervisor.start(home.lease("silent", limits=ROOMY), None)
+        home.until(m.WorkerStarted)
+        assert before is None or before > 1 << 30
+        assert group_bytes(pid) == (None if before is None else ROOMY.ram_mb << 20)
+        home.supervisor.give_back("task-1", Trigger.CLICK, 0)
+        home.until(m.GpuGivenBack)
+
+
+def group_bytes(pid: int) -> int | None:
+    """What the control group of a process may hold; None where it is in none of its own."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, place = line.split(":", 2)
+        folder = Path("/sys/fs/cgroup") / ("memory" if "memory" in names.split(",") else "") / place.lstrip("/")
+        for name in ("memory.max", "memory.limit_in_bytes"):
+            if (folder / name).exists() and folder.name.startswith(("sublet-", "run-")):
+                return int((folder / name).read_text())
+    return None
+
+
 def test_private_memory_is_bounded_too(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         home.supervisor.warm()
