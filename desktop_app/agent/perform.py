@@ -13,7 +13,9 @@ from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
+from desktop_app.agent.desk import Desk
 from desktop_app.agent.money import Money
+from desktop_app.agent.power import PowerCap
 from desktop_app.core import effects as e
 from desktop_app.core.bench import BenchmarkRecord, SignedBenchmark, record_bytes
 from desktop_app.core.errors import AppError
@@ -25,6 +27,7 @@ from desktop_app.core.task import Lease
 
 log = logging.getLogger(__name__)
 
+_WorkEffect = e.GiveBack | e.TestSandbox | e.StartTask | e.RunBenchmark | e.ForgetTask | e.WarmWorker | e.CoolWorker
 _MarketEffect = (
     e.OfferGpu | e.WithdrawOffer | e.RegisterGpu | e.FetchBundle | e.ResumeLease | e.ReturnLease
     | e.UploadCheckpoint | e.HandBack | e.DeliverResult
@@ -42,6 +45,8 @@ class Hands:
         keys: Keys,
         store: Store,
         quit_now: Callable[[], None],
+        power: PowerCap,
+        desk: Desk,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.market: asyncio.Future[Market] = loop.create_future()
@@ -51,6 +56,8 @@ class Hands:
         self._keys = keys
         self._store = store
         self._quit = quit_now
+        self._power = power
+        self._desk = desk
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: e.Effect) -> None:
@@ -64,20 +71,20 @@ class Hands:
 
     def _begin(self, effect: e.Effect) -> None:
         match effect:
-            case e.GiveBack(task_id, trigger, deadline_ms, late_ms):
-                self._supervisor.give_back(task_id, trigger, deadline_ms, late_ms)
-            case e.TestSandbox():
-                self._supervisor.self_test()
-            case e.StartTask(lease, checkpoint):
-                self._supervisor.start(lease, checkpoint)
-            case e.RunBenchmark(manifest):
-                self._supervisor.start(Lease(manifest, 0, "", Rate(0)), None)
+            case (
+                e.GiveBack() | e.TestSandbox() | e.StartTask() | e.RunBenchmark() | e.ForgetTask() | e.WarmWorker() | e.CoolWorker()
+            ):
+                self._do_work(effect)
+            case e.CapPower(watts):
+                self.later(self._power.cap(watts))
             case e.SignBenchmark(record):
                 self.later(self._sign_benchmark(record))
-            case e.ForgetTask(task_id):
-                self._supervisor.forget(task_id)
             case e.SignReceipt(receipt):
                 self.later(self._sign(receipt))
+            case e.ListPrograms():
+                self.later(self._desk.list_programs())
+            case e.KeepAwake(on):
+                self.later(self._desk.keep_awake(on))
             case e.Quit():
                 self._quit()
             case e.RedeemVouchers() | e.QuoteCashOut() | e.SignCashOut() | e.SendCashOut() | e.WatchCashOut():
@@ -87,6 +94,25 @@ class Hands:
                 | e.UploadCheckpoint() | e.HandBack() | e.DeliverResult()
             ):
                 self.later(self._do_market(effect))
+            case _:
+                assert_never(effect)
+
+    def _do_work(self, effect: _WorkEffect) -> None:
+        match effect:
+            case e.GiveBack(task_id, trigger, deadline_ms, late_ms):
+                self._supervisor.give_back(task_id, trigger, deadline_ms, late_ms)
+            case e.TestSandbox():
+                self._supervisor.self_test()
+            case e.StartTask(lease, checkpoint):
+                self._supervisor.start(lease, checkpoint)
+            case e.RunBenchmark(manifest):
+                self._supervisor.start(Lease(manifest, 0, "", Rate(0)), None)
+            case e.ForgetTask(task_id):
+                self._supervisor.forget(task_id)
+            case e.WarmWorker():
+                self._supervisor.warm()
+            case e.CoolWorker():
+                self._supervisor.cool()
             case _:
                 assert_never(effect)
 

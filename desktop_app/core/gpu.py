@@ -73,26 +73,28 @@ class Reading:
 
 
 FOREIGN_BUSY = 20  # percent; facts: an owner who plays is above it, a desktop at rest below
-FOREIGN_SAMPLES = 2
+FOREIGN_BUSY_S = 0.25  # so long from one sample to another, in all of which it is: two samples at four a second
 FOREIGN_GROWTH_MB = 500  # within a second: a game that loads
 
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """What others did with the card in the last readings: how many in a row found it busy, and how little they held each second."""
+    """What others did with the card in the last readings: since when it is busy with them, and how little they held each second."""
 
-    busy: int = 0  # counted up to FOREIGN_SAMPLES
+    busy_s: float | None = None  # from the first reading in a row that found it busy, counted up to FOREIGN_BUSY_S; None: it is not
     held: tuple[tuple[int, int], ...] = ()  # (unix second, least megabytes others held in it), oldest first
     grown: bool = False  # more than FOREIGN_GROWTH_MB came within the last second
 
 
-def follow_foreign(before: Foreign, reading: Reading, second: int, *, settling: bool) -> Foreign:
-    """What is known of others' use after one more reading, taken in the given unix second.
+def follow_foreign(before: Foreign, reading: Reading, second: int, since_s: float, *, settling: bool) -> Foreign:
+    """What is known of others' use after one more reading, taken in the given unix second, `since_s` after the one before.
 
     `settling`: a worker of ours comes or goes, and the driver may still count its memory as a stranger's.
     """
     load, size = reading.foreign_load, reading.foreign_mb
-    busy = min(FOREIGN_SAMPLES, before.busy + 1) if load is not None and load >= FOREIGN_BUSY else 0
+    busy = None
+    if load is not None and load >= FOREIGN_BUSY:
+        busy = 0.0 if before.busy_s is None else min(FOREIGN_BUSY_S, before.busy_s + since_s)
     if size is None or settling:
         return Foreign(busy)
     recent = {at: least for at, least in before.held if 0 <= second - at <= 1}

@@ -4,7 +4,7 @@ An owner's waiting begins at the key press, not when somebody looked: what a loo
 before, and that whole time is counted. Called by the engine, which adds the time the message waited.
 """
 
-from desktop_app.core.gpu import FOREIGN_SAMPLES
+from desktop_app.core.gpu import FOREIGN_BUSY_S
 from desktop_app.core.messages import ClockTicked, GpuMeasured, GpuWentMissing, Message, PresenceSensed
 from desktop_app.core.state import Trigger
 
@@ -25,6 +25,7 @@ def late_s(message: Message, trigger: Trigger) -> float:
             return min(now.timestamp() % _QUARTER_S, since_s)
         case GpuMeasured() | GpuWentMissing():
             # Another program's use of the card counts only when it was seen that often.
-            return message.since_s * (FOREIGN_SAMPLES if trigger is Trigger.FOREIGN_USE else 1)
+            watched = max(FOREIGN_BUSY_S, message.since_s) if trigger is Trigger.FOREIGN_USE else 0.0
+            return message.since_s + watched
         case _:
             return 0.0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from desktop_app.core.gpu import FOREIGN_SAMPLES, DeviceKind
+from desktop_app.core.gpu import FOREIGN_BUSY_S, DeviceKind
 from desktop_app.core.schedule import Cell, cell_at
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import Mark, Reason, State, Trigger
@@ -61,7 +61,8 @@ def _foreign(state: State) -> Sign:
     reading, foreign = state.gpu.reading, state.gpu.foreign
     if reading.foreign_load is None and reading.foreign_mb is None:
         return Sign(None)
-    return Sign(foreign.busy >= FOREIGN_SAMPLES or foreign.grown, reading.foreign_name)
+    busy = foreign.busy_s is not None and foreign.busy_s >= FOREIGN_BUSY_S
+    return Sign(busy or foreign.grown, reading.foreign_name)
 
 
 def _vram(state: State) -> Sign:

@@ -1,6 +1,7 @@
 """What breaks while an effect is done: words for the owner, a trace in the log, and the agent goes on; but for a give-back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -11,8 +12,10 @@ from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
+from desktop_app.agent.desk import Desk
 from desktop_app.agent.money import Money
 from desktop_app.agent.perform import Hands
+from desktop_app.agent.power import PowerCap
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
@@ -30,18 +33,37 @@ class Broken:
         raise RuntimeError(f"a bug in {name}")
 
 
+class Awake:
+    """A hold on the machine's sleep that takes its time to be got, and is let go of at once."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def hold(self) -> None:
+        time.sleep(0.1)
+        self.said.append("hold")
+
+    def release(self) -> None:
+        self.said.append("release")
+
+
 class World:
     """Hands with real keys and a real store; the supervisor, and the market, are broken."""
 
     def __init__(self, root: Path) -> None:
         self.posted: list[m.Message] = []
         self.ended = 0
+        self.awake = Awake()
         self.keys = Keys(root / "keys", lambda: None, n=2**12)
         self.store = Store(root / "settings.json", root / "sublet.sqlite")
-        self.hands = Hands(self.posted.append, cast(Supervisor, Broken()), self.keys, self.store, self._end)
+        supervisor, power, desk = cast(Supervisor, Broken()), cast(PowerCap, Broken()), Desk(self.posted.append, self._look, self.awake)
+        self.hands = Hands(self.posted.append, supervisor, self.keys, self.store, self._end, power, desk)
 
     def _end(self) -> None:
         self.ended += 1
+
+    def _look(self) -> tuple[str, ...]:
+        return ("hades", "blender")
 
     async def heard(self, count: int = 1) -> list[m.Message]:
         async with asyncio.timeout(20):
@@ -118,3 +140,17 @@ async def test_what_waits_for_the_network_is_dropped_at_the_end(world: World) ->
     await asyncio.sleep(0.05)
     await world.hands.close()
     assert world.posted == []
+
+
+async def test_the_machine_is_kept_awake_and_let_go_in_the_order_that_was_said(world: World) -> None:
+    for on in (True, False, True):
+        world.hands.perform(e.KeepAwake(on))
+    async with asyncio.timeout(20):
+        while len(world.awake.said) < 3:
+            await asyncio.sleep(0.01)
+    assert world.awake.said == ["hold", "release", "hold"]
+
+
+async def test_the_programs_that_run_are_told(world: World) -> None:
+    world.hands.perform(e.ListPrograms())
+    assert await world.heard() == [m.ProgramsListed(("hades", "blender"))]

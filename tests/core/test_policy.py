@@ -49,7 +49,7 @@ def presence(**signs: object) -> Presence:
     return replace(Presence(idle_s=10_000.0), **signs)  # type: ignore[arg-type]
 
 
-BUSY_CARD = replace(a_gpu(reading=replace(a_reading(), foreign_load=60, foreign_name="hades")), foreign=Foreign(busy=2))
+BUSY_CARD = replace(a_gpu(reading=replace(a_reading(), foreign_load=60, foreign_name="hades")), foreign=Foreign(busy_s=1.0))
 
 
 # Each with the verdict it alone brings, in the order in which they are said.

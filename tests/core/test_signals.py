@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop_app.core import messages as m
-from desktop_app.core.gpu import FOREIGN_GROWTH_MB, Foreign, Reading, Tier, follow_foreign
+from desktop_app.core.gpu import FOREIGN_BUSY_S, FOREIGN_GROWTH_MB, Foreign, Reading, Tier, follow_foreign
 from desktop_app.core.policy import No, Yes, decide, owner_wants_gpu
 from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule, Zone
@@ -25,6 +25,7 @@ RULE = {rule.trigger: rule for rule in RULES}
 
 # The looks at which each signal asks for the GPU, and those at which it does not.
 _CARD = a_gpu()
+_PLAYED = a_gpu(reading=Reading(foreign_load=40, foreign_name="hades"))
 ASKING: dict[Trigger, State] = {
     Trigger.GPU_FAULT: a_state(gpu=replace(_CARD, fault=48)),
     Trigger.GPU_LOST: a_state(gpu=replace(_CARD, lost=True)),
@@ -34,7 +35,7 @@ ASKING: dict[Trigger, State] = {
     Trigger.APP: a_state(presence=Presence(apps=("blender", "krita"))),
     Trigger.GAME_MODE: a_state(presence=Presence(game_mode=True)),
     Trigger.FULL_SCREEN: a_state(presence=Presence(full_screen=True)),
-    Trigger.FOREIGN_USE: a_state(gpu=replace(a_gpu(reading=Reading(foreign_load=40, foreign_name="hades")), foreign=Foreign(busy=2))),
+    Trigger.FOREIGN_USE: a_state(gpu=replace(_PLAYED, foreign=Foreign(busy_s=FOREIGN_BUSY_S))),
     Trigger.VRAM: a_state(gpu=a_gpu(reading=a_reading(memory_used_mb=24_564 - 511))),
     Trigger.PRESENCE: a_state(presence=Presence(idle_s=299.0)),
 }
@@ -47,7 +48,7 @@ QUIET: dict[Trigger, State] = {
     Trigger.APP: a_state(presence=Presence(apps=())),
     Trigger.GAME_MODE: a_state(presence=Presence(game_mode=False)),
     Trigger.FULL_SCREEN: a_state(presence=Presence(full_screen=False)),
-    Trigger.FOREIGN_USE: a_state(gpu=replace(a_gpu(reading=Reading(foreign_load=60)), foreign=Foreign(busy=1))),
+    Trigger.FOREIGN_USE: a_state(gpu=replace(a_gpu(reading=Reading(foreign_load=60)), foreign=Foreign(busy_s=0.2))),
     Trigger.VRAM: a_state(gpu=a_gpu(reading=a_reading(memory_used_mb=24_564 - 512))),
     Trigger.PRESENCE: a_state(presence=Presence(idle_s=300.0)),
 }
@@ -239,17 +240,19 @@ def test_a_fault_of_the_card_stays_until_sharing_is_turned_on_again() -> None:
 
 
 def readings(*samples: tuple[float, int | None, int | None], settling: bool = False) -> Foreign:
-    foreign = Foreign()
+    foreign, before = Foreign(), samples[0][0]
     for at_s, load, size in samples:
-        foreign = follow_foreign(foreign, Reading(foreign_load=load, foreign_mb=size), int(at_s), settling=settling)
+        foreign = follow_foreign(foreign, Reading(foreign_load=load, foreign_mb=size), int(at_s), at_s - before, settling=settling)
+        before = at_s
     return foreign
 
 
-def test_others_must_be_busy_twice_in_a_row() -> None:
-    assert readings((0, 20, None)).busy == 1 and readings((0, 20, None), (0.25, 20, None)).busy == 2
-    assert readings((0, 90, None), (1, 19, None), (2, 90, None)).busy == 1
-    assert readings(*((float(second), 90, None) for second in range(9))).busy == 2
-    assert readings((0, 90, None), (1, None, None)).busy == 0
+def test_others_must_be_busy_for_a_quarter_second_however_often_one_looks() -> None:
+    assert readings((0, 20, None)).busy_s == 0 and readings((0, 20, None), (0.25, 20, None)).busy_s == FOREIGN_BUSY_S
+    assert readings((0, 90, None), (0.1, 90, None), (0.2, 90, None)).busy_s == pytest.approx(0.2), "a window that opens"
+    assert readings((0, 90, None), (1, 19, None), (2, 90, None)).busy_s == 0
+    assert readings(*((float(second), 90, None) for second in range(9))).busy_s == FOREIGN_BUSY_S
+    assert readings((0, 90, None), (1, None, None)).busy_s is None
 
 
 def test_memory_that_grows_within_a_second_is_a_game_that_loads() -> None:
@@ -266,12 +269,12 @@ def test_memory_that_grows_within_a_second_is_a_game_that_loads() -> None:
 
 def test_a_worker_of_ours_that_comes_or_goes_is_not_taken_for_a_game() -> None:
     assert not readings((0, None, 800), (0.2, None, 9_000), settling=True).grown
-    assert readings((0, 50, 800), (0.2, 50, 9_000), settling=True).busy == 2, "but a game beside it is"
+    assert readings((0, 50, 800), (0.2, 50, 9_000), settling=True).busy_s == pytest.approx(0.2), "but a game beside it is"
 
 
 def test_a_reading_told_twice_grows_nothing() -> None:
     once = readings((0, None, 800), (0, None, 900))
-    assert follow_foreign(once, Reading(foreign_mb=900), 0, settling=False) == once
+    assert follow_foreign(once, Reading(foreign_mb=900), 0, 0.0, settling=False) == once
 
 
 # --- the verdict depends on the state only
@@ -294,7 +297,8 @@ CARDS = st.builds(
     foreign_mb=st.none() | st.integers(0, 24_000),
 )
 JUMPS = st.timedeltas(-timedelta(days=3), timedelta(days=3))
-STEPS = st.lists(st.builds(m.PresenceSensed, LOOKS) | st.builds(m.GpuMeasured, st.just("GPU-1"), CARDS) | JUMPS, max_size=12)
+READINGS = st.builds(m.GpuMeasured, st.just("GPU-1"), CARDS, st.floats(0, 2))
+STEPS = st.lists(st.builds(m.PresenceSensed, LOOKS) | READINGS | JUMPS, max_size=12)
 WEEKS = st.text("-as", min_size=336, max_size=336).map(Schedule)
 
 

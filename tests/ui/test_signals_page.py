@@ -102,7 +102,7 @@ def test_what_a_signal_says_now_is_said_in_words() -> None:
 
 def test_another_programs_name_is_shown_where_it_is_known() -> None:
     busy = states.watched()
-    gpu = replace(busy.gpu, foreign=replace(busy.gpu.foreign, busy=2))
+    gpu = replace(busy.gpu, foreign=replace(busy.gpu.foreign, busy_s=1.0))
     assert row(replace(busy, gpu=gpu), "pause_on_foreign_use")[0] == "firefox"
     nameless = replace(gpu, reading=replace(gpu.reading, foreign_name=""))
     assert row(replace(busy, gpu=nameless), "pause_on_foreign_use")[0] == "yes"

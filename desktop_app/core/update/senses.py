@@ -131,21 +131,21 @@ def _machine(state: State, message: _GpuWord | m.GpuFaulted | m.MemoryMeasured) 
             return _gpu(state, message), ()
 
 
-def _measured(state: State, reading: Reading) -> State:
+def _measured(state: State, reading: Reading, since_s: float) -> State:
     gpu, task = state.gpu, state.task
     # A worker's memory is taken for a stranger's until its process is known, and after it was told to end.
     settling = gpu.trial.phase is not TrialPhase.RESTING or (task is not None and task.phase in _COMING_OR_GOING)
-    foreign = follow_foreign(gpu.foreign, reading, int(state.now.timestamp()), settling=settling)
+    foreign = follow_foreign(gpu.foreign, reading, int(state.now.timestamp()), since_s, settling=settling)
     return replace(state, gpu=replace(gpu, reading=reading, foreign=foreign, trial=weigh(gpu.trial, reading), lost=False))
 
 
 def _gpu(state: State, message: _GpuWord) -> State:
     gpu = state.gpu
     match message:
-        case m.GpuMeasured(uuid, reading):
+        case m.GpuMeasured(uuid, reading, since_s):
             if gpu.device is None or gpu.device.uuid != uuid:
                 return state
-            return _measured(state, reading)
+            return _measured(state, reading, since_s)
         case m.GpuWentMissing(uuid):
             if gpu.device is None or gpu.device.uuid != uuid:
                 return state
