@@ -118,6 +118,22 @@ def test_logind_tells_lock_idle_and_remote_of_the_session_on_the_screen(stack: E
     assert 60 <= seen.idle_s < 65
 
 
+def test_a_session_that_says_that_it_changed_is_asked_at_once(stack: ExitStack, system: FakeBus, sensor: PresenceSensor) -> None:
+    """Else it is asked every few seconds only, since its answer is long."""
+    one = logind(stack, system, LockedHint=("b", (False,)))
+    until(sensor, "locked", False)
+    for _ in range(5):
+        sensor.sense()
+    assert [method for method, _ in one.asked].count("GetAll") == 1
+    one.answers[f"{SESSION}.LockedHint"] = ("b", (True,))
+    time.sleep(0.1)
+    assert sensor.sense().locked is False
+    one.changed(*SESSION.split())
+    started = time.monotonic()
+    until(sensor, "locked", True)
+    assert time.monotonic() - started < 3
+
+
 def test_a_session_by_ssh_is_nobody_looking_at_the_screen(stack: ExitStack, system: FakeBus, sensor: PresenceSensor) -> None:
     logind(stack, system, LockedHint=("b", (False,)), Remote=("b", (True,)), Type=("s", ("tty",)))
     seen = until(sensor, "locked", False)

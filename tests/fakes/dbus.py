@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from jeepney import HeaderFields, Message, MessageType, new_error, new_method_return
+from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_error, new_method_return, new_signal
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
@@ -89,6 +89,13 @@ class Service:
         self._call(message_bus.RequestName(name))
         self._thread = threading.Thread(target=self._serve, name=f"service {name}")
         self._thread.start()
+
+    def changed(self, path: str, interface: str) -> None:
+        """Say that some property of an object changed."""
+        signal_ = new_signal(
+            DBusAddress(path, interface="org.freedesktop.DBus.Properties"), "PropertiesChanged", "sa{sv}as", (interface, {}, [])
+        )
+        self._connection.send(signal_)
 
     def leave(self) -> None:
         """Gone from the bus when this returns. Twice is once."""
