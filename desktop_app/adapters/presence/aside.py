@@ -40,7 +40,7 @@ class Aside:
             answer, at = self._answers.get(question, (None, float("-inf")))
             return cast("_T", answer) if time.monotonic() - at <= STALE_S else None
 
-    def close(self, patience: float = 0.2) -> None:
+    def close(self, patience: float = 0.05) -> None:
         """Let the thread go; one that hangs goes when its server does."""
         with self._turn:
             self._closed = True
