@@ -3,7 +3,6 @@
 import json
 import os
 import select
-import shlex
 import socket
 import subprocess
 import sys
@@ -15,16 +14,18 @@ import pytest
 
 from desktop_app.adapters.supervisor import cage, sandbox, selftest, walls
 from desktop_app.adapters.supervisor.limits import Enclosure
+from desktop_app.adapters.supervisor.once import run_sandboxed
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
 from desktop_app.core import messages as m
+from desktop_app.core.errors import AppError
 from desktop_app.core.gpu import Device, DeviceKind
 from desktop_app.core.state import Level
+from tests.adapters.ordinary_user import as_user
 from tests.adapters.supervisor_house import house
 from tests.hostile import inside
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
-_USER = 12_345
 WORD = Path(__file__).with_name("one_word.py")
 
 
@@ -52,22 +53,10 @@ def test_the_supervisor_says_what_the_test_found(tmp_path: Path) -> None:
 def test_every_wall_holds_for_an_ordinary_user(tmp_path: Path) -> None:
     code = "from desktop_app.adapters.supervisor import selftest as s; t = s.run(lambda w: w()); "
     code += "print(t.level, [c for c in t.checks if not c.held], t.fix)"
-    home, python = tmp_path / "home", Path(sys.base_prefix).resolve()
+    home = tmp_path / "home"
     home.mkdir()
-    os.chown(home, _USER, _USER)
-    packages = ":".join(entry for entry in sys.path if entry.endswith("-packages"))
-    source = Path(__file__).parents[2]
-    # the interpreter and the packages may lie where only root can go: bind them to /mnt in a namespace of our own
-    places = {python: "/mnt/python", Path(packages.split(":")[0]): "/mnt/packages", source: "/mnt/source"}
-    binds = " && ".join(f"mkdir {inside} && mount --bind {shlex.quote(str(outside))} {inside}" for outside, inside in places.items())
-    program = Path("/mnt/python") / Path(sys.executable).resolve().relative_to(python)
-    environment = f"env -i HOME={home} PATH=/usr/bin:/bin LD_LIBRARY_PATH=/mnt/python/lib PYTHONPATH=/mnt/source:/mnt/packages"
-    environment += f" SUBLET_TEST_RUN={os.environ['SUBLET_TEST_RUN']}"
-    user = f"setpriv --reuid {_USER} --regid {_USER} --clear-groups {environment} {program} -c \"{code}\""
-    script = f"mount -t tmpfs tmpfs /mnt && {binds} && cd / && exec {user}"
-    done = subprocess.run(
-        ("unshare", "--mount", "--propagation", "private", "sh", "-c", script), capture_output=True, text=True, timeout=60, check=False
-    )
+    home.chmod(0o777)
+    done = as_user(code, home)
     assert done.stdout.strip() == "isolated []", done.stderr[-2000:]
 
 
@@ -160,6 +149,12 @@ def test_each_task_is_preceded_by_a_trial_of_its_own_walls(tmp_path: Path, witho
         without.clear()
         home.supervisor.start(home.lease("honest", task_id="task-2", steps=5), None)
         assert home.until(m.WorkerFinished).task_id == "task-2"
+
+
+def test_the_renters_and_the_pools_own_runs_are_tried_too(tmp_path: Path, without: list[str]) -> None:
+    without.append("--unshare-net")
+    with pytest.raises(AppError, match="does not hold"):
+        run_sandboxed("bench/1", {}, {}, 1, tmp_path / "work", 30)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ for _group in GROUPS:
     importlib.import_module(f"tests.hostile.sandboxed.{_group}")
 _FOLDER = Path(kit.__file__).parent
 _RUNNER, ALONE = _FOLDER / "runner.py", _FOLDER / "alone.py"
-_TIME_S = 60.0
+_TIME_S = 90.0
 _CAP_MB = 4 * BOUNDS.ram_mb
 
 Told = dict[str, dict[str, str]]

@@ -111,7 +111,7 @@ def system_files(_world: World) -> object:
 def any_folder(_world: World) -> str:
     made = []
     for folder, inside, _ in os.walk("/"):
-        if folder.startswith(("/proc/", *_WRITABLE)) or len(Path(folder).parts) > 5:
+        if folder.startswith(("/proc/", *_WRITABLE)) or len(Path(folder).parts) > 4:
             inside.clear()
         else:
             try:

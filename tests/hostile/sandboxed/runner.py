@@ -16,7 +16,7 @@ sys.path.insert(0, "/in")
 
 from tests.hostile.sandboxed import kit
 
-_TIME_S = 10.0
+_TIME_S = 20.0
 
 
 def main(words: list[str]) -> None:
