@@ -109,7 +109,7 @@ def durable(state: State) -> State:
         ),
         signals=forgotten(state.signals),
         cooldown=state.cooldown,
-        task=None if state.task is None else replace(state.task, progress=None),
+        task=None if state.task is None else replace(state.task, progress=None, pid=0),
         outbox=state.outbox,
         wallet=Wallet(
             address=wallet.address, operator=wallet.operator, balance=wallet.balance, paid=wallet.paid,

@@ -27,7 +27,7 @@ from desktop_app.core.update.supervision import cooled, no_room_for, rest_s, str
 
 CRASHES_BORNE = 2  # the third one returns the task
 MISHAPS_BORNE = 4
-GIVE_BACKS_KEPT = 20
+GIVE_BACKS_KEPT = 200
 
 Work = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
@@ -182,7 +182,7 @@ def _failed(state: State, task: Task, detail: str, blameless: bool) -> Step:
     crashes, mishaps = (task.crashes, task.mishaps + 1) if blameless else (task.crashes + 1, task.mishaps)
     # Again at once, but not again and again: what has not passed by now may pass in a few seconds.
     rest = state.now.timestamp() + rest_s(task.lease.manifest.task_id, crashes + mishaps)
-    task = replace(task, phase=Phase.READY, progress=None, crashes=crashes, mishaps=mishaps, rest_until=rest)
+    task = replace(task, phase=Phase.READY, progress=None, pid=0, crashes=crashes, mishaps=mishaps, rest_until=rest)
     if crashes > CRASHES_BORNE:
         state = struck(state, task.lease.manifest.task_id)
         state = notice(state, NoticeKind.TASK_FAILED, f"{task.lease.manifest.task_id}: {detail}")
