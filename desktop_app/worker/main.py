@@ -112,7 +112,7 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
     """Load the task, step through it, hand over the result."""
     import torch
 
-    from desktop_app.worker.kinds import registry
+    from desktop_app.worker.kinds import Fills, registry
     from desktop_app.worker.snapshot import Arena
 
     torch.set_num_threads(threads)
@@ -120,9 +120,11 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
     kind = registry.load(load.kind, inputs, load.params, load.seed, device)
     if load.steps and kind.steps != load.steps:
         raise ValueError(f"the task says {load.steps} steps, its data and parameters make {kind.steps}")
+    arena = Arena(arena_fd)
+    if isinstance(kind, Fills):
+        kind.output.move_to(arena.room(kind.output.length))
     if load.checkpoint is not None:
         kind.restore(_checkpoint(Path(load.checkpoint), load.first_step))
-    arena = Arena(arena_fd)
     line.say(ipc.Ready())
     _step_through(line, kind, arena, load.first_step, load.checkpoint_every)
     _deliver(line, kind, arena)
@@ -193,7 +195,7 @@ def _listen(line: Line) -> None:
         line.hear()
 
 
-def _format(data: bytes) -> Literal["safetensors", "jsonl"]:
+def _format(data: bytes | memoryview) -> Literal["safetensors", "jsonl"]:
     """Kinds give safetensors or JSON lines; only the former begins with a length."""
     return "jsonl" if data[:1] in (b"{", b"") else "safetensors"
 

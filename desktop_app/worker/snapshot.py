@@ -44,6 +44,7 @@ class Arena:
         self._specs: list[arena.TensorSpec] = []
         self._slots: list[dict[str, torch.Tensor]] = []
         self._written = 0
+        self._rooms: list[tuple[memoryview, int]] = []
 
     def may_begin(self, step: int) -> bool:
         """Before every micro-step, `step` of them done: note it where it outlives this process, and read the gate."""
@@ -62,15 +63,34 @@ class Arena:
         self._seq = seq
         return Commit(slot, seq, step, time.perf_counter() - begun)
 
-    def output(self, data: bytes) -> tuple[int, int]:
-        """Put a result file behind the ones before it; its offset and length. ValueError when there is no room."""
-        offset = self._written
-        if offset + len(data) > self._layout.output_bytes:
-            raise ValueError(f"the results are larger than the {self._layout.output_bytes} bytes allowed")
+    def room(self, length: int) -> memoryview:
+        """The place of a result file that is written as the work goes on. ValueError when there is none so large."""
+        offset = self._reserve(length)
+        at = self._layout.output_at + offset
+        view = memoryview(self._memory)[at : at + length]
+        self._rooms.append((view, offset))
+        return view
+
+    def output(self, data: bytes | memoryview) -> tuple[int, int]:
+        """Put a result file behind the ones before it, if it does not lie there already; its offset and length.
+
+        ValueError when there is no room.
+        """
+        for view, offset in self._rooms:
+            if view is data:
+                return offset, len(view)
+        offset = self._reserve(len(data))
         at = self._layout.output_at + offset
         self._memory[at : at + len(data)] = data
-        self._written += len(data)
         return offset, len(data)
+
+    def _reserve(self, length: int) -> int:
+        """The offset of so many bytes behind what is there."""
+        offset = self._written
+        if offset + length > self._layout.output_bytes:
+            raise ValueError(f"the results are larger than the {self._layout.output_bytes} bytes allowed")
+        self._written += length
+        return offset
 
     @property
     def _length(self) -> int:

@@ -22,7 +22,7 @@ from transformers import get_cosine_schedule_with_warmup
 from desktop_app.worker.kinds.lora import TrainLora
 from desktop_app.worker.kinds.registry import load
 from tests.benchmarks import work
-from tests.benchmarks.overhead import interval
+from tests.benchmarks.pairing import interval
 from tests.language import LEARNING, huggingface, saved, shard, text
 
 SEED = 7

@@ -129,3 +129,14 @@ def test_commits_come_at_the_latest_when_the_task_says() -> None:
     cadence.stepped(0.001)
     cadence.committed(1.0)
     assert cadence.every == 50
+
+
+def test_a_result_written_in_its_place_is_not_moved(memory: int) -> None:
+    arena = Arena(memory)
+    room = arena.room(6)
+    assert arena.output(b"one") == (6, 3)
+    room[:] = b"result"
+    assert arena.output(room) == (0, 6)
+    assert arena.output(memoryview(b"two")) == (9, 3)
+    with pytest.raises(ValueError, match="larger than"):
+        arena.room(1 << 30)
