@@ -5,27 +5,15 @@ Called by `agent.perform`; nothing is decided here. Both may wait for a desktop'
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
+from desktop_app.adapters.awake import Awake
 from desktop_app.core.messages import Message, ProgramsListed
-
-
-class StaysAwake(Protocol):
-    """A hold on the machine's sleep: `adapters.awake.Awake`. Held or let go twice is once."""
-
-    def hold(self) -> None:
-        """Keep the machine from going to sleep by itself."""
-        ...
-
-    def release(self) -> None:
-        """Let it sleep again."""
-        ...
 
 
 class Desk:
     """`programs` looks which programs the owner could put on the list of those that get the GPU."""
 
-    def __init__(self, post: Callable[[Message], None], programs: Callable[[], tuple[str, ...]], awake: StaysAwake) -> None:
+    def __init__(self, post: Callable[[Message], None], programs: Callable[[], tuple[str, ...]], awake: Awake) -> None:
         self._post = post
         self._programs = programs
         self._awake = awake

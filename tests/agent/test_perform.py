@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from desktop_app.adapters.awake import Awake
 from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
@@ -33,18 +34,21 @@ class Broken:
         raise RuntimeError(f"a bug in {name}")
 
 
-class Awake:
+class SlowAwake(Awake):
     """A hold on the machine's sleep that takes its time to be got, and is let go of at once."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
-    def hold(self) -> None:
+    def hold(self) -> bool:
         time.sleep(0.1)
         self.said.append("hold")
+        return True
 
-    def release(self) -> None:
+    def release(self) -> bool:
         self.said.append("release")
+        return True
 
 
 class World:
@@ -53,7 +57,7 @@ class World:
     def __init__(self, root: Path) -> None:
         self.posted: list[m.Message] = []
         self.ended = 0
-        self.awake = Awake()
+        self.awake = SlowAwake()
         self.keys = Keys(root / "keys", lambda: None, n=2**12)
         self.store = Store(root / "settings.json", root / "sublet.sqlite")
         supervisor, power, desk = cast(Supervisor, Broken()), cast(PowerCap, Broken()), Desk(self.posted.append, self._look, self.awake)
