@@ -11,6 +11,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from jeepney import DBusAddress, HeaderFields, new_signal
+from jeepney.bus_messages import message_bus
+from jeepney.io.blocking import open_dbus_connection
 
 from desktop_app.adapters.presence import PresenceSensor
 from desktop_app.core.presence import Presence
@@ -271,12 +274,14 @@ def test_logind_may_lie_too(system: FakeBus, sensor: PresenceSensor, display: An
 
 
 class LyingBus:
-    """A socket that greets like a bus and then says whatever it likes."""
+    """A socket that greets like a bus and then says whatever it likes, once or without end."""
 
-    def __init__(self, place: Path, *, greets: bool, says: bytes) -> None:
+    def __init__(self, place: Path, *, greets: bool, says: bytes, endless: bool = False) -> None:
         self.address = f"unix:path={place}"
+        self.left = threading.Event()  # whoever listened has gone
         self._greets = greets
         self._says = says
+        self._endless = endless
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(place))
         self._listener.listen()
@@ -294,12 +299,23 @@ class LyingBus:
                 connection, _ = self._listener.accept()
                 with connection, suppress(OSError):
                     connection.settimeout(0.5)
-                    if self._greets:
-                        connection.recv(100)
-                        connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
-                        connection.recv(100)
-                    connection.sendall(self._says)
-                    connection.recv(4096)
+                    self._talk(connection)
+
+    def _talk(self, connection: socket.socket) -> None:
+        try:
+            if self._greets:
+                connection.recv(100)
+                connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
+            connection.sendall(self._says)
+            while self._endless:
+                connection.sendall(self._says)
+            while connection.recv(4096):
+                pass
+        except TimeoutError:
+            return
+        except OSError:
+            pass
+        self.left.set()
 
 
 def _noise(seed: int) -> bytes:
@@ -325,6 +341,32 @@ def test_a_bus_that_talks_nonsense_is_left_alone(greets: bool, tmp_path: Path) -
             bus.close()
 
 
+def test_a_bus_that_talks_without_end_is_left_within_one_look(tmp_path: Path) -> None:
+    chatter = b"".join(new_signal(DBusAddress("/x", interface="a.b"), "C").serialise(serial=1 + number) for number in range(1000))
+    bus = LyingBus(tmp_path / "bus", greets=True, says=chatter, endless=True)
+    sensor = PresenceSensor({"DBUS_SESSION_BUS_ADDRESS": bus.address, "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"})
+    try:
+        started = time.monotonic()
+        sensor.sense()
+        assert time.monotonic() - started < 0.5, "it would go on for seconds"
+        assert bus.left.wait(0.5), "less than the second after which it would count as hung"
+    finally:
+        sensor.close()
+        bus.close()
+
+
+def test_a_message_larger_than_any_answer_is_not_waited_for(tmp_path: Path) -> None:
+    bus = LyingBus(tmp_path / "bus", greets=True, says=b"l\x02\x00\x01" + (2**27).to_bytes(4, "little") + b"\x01\0\0\0\0\0\0\0")
+    sensor = PresenceSensor({"DBUS_SESSION_BUS_ADDRESS": bus.address, "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"})
+    try:
+        for _ in range(3):
+            sensor.sense()
+        assert bus.left.wait(0.4)
+    finally:
+        sensor.close()
+        bus.close()
+
+
 def test_a_service_that_floods_us_is_stopped(bus: FakeBus, sensor: PresenceSensor) -> None:
     """Signals sent to us alone, as fast as the bus passes them on."""
     with service(bus, MUTTER, GetIdletime=("t", (1000,))) as mutter:
@@ -341,10 +383,6 @@ def test_a_service_that_floods_us_is_stopped(bus: FakeBus, sensor: PresenceSenso
 
 
 def _flood(mutter: Service, bus: FakeBus, stop: threading.Event) -> None:
-    from jeepney import DBusAddress, HeaderFields, new_signal
-    from jeepney.bus_messages import message_bus
-    from jeepney.io.blocking import open_dbus_connection
-
     with open_dbus_connection(bus.address) as connection:
         names = connection.send_and_get_reply(message_bus.ListNames()).body[0]
         noise = new_signal(DBusAddress("/x", interface="org.freedesktop.DBus"), "NameOwnerChanged", "sss", (MUTTER, ":1.1", ""))
