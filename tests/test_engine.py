@@ -236,7 +236,8 @@ async def test_what_a_measurement_changes_for_good_is_written_down() -> None:
     async with at_work(a_state(task=a_task())) as house:
         house.engine.post(m.GpuMeasured("GPU-1", a_reading(temperature=95)))
         await house.until(lambda: house.ledger.states)
-        assert house.ledger.states[-1].task == a_task(Phase.RETURNING) and house.ledger.story == []
+        task = house.ledger.states[-1].task
+        assert task is not None and task.phase is Phase.RETURNING and house.ledger.story == []
 
 
 async def test_a_tick_that_changes_nothing_is_not_shown() -> None:

@@ -85,7 +85,9 @@ class Life:
         loaded = await asyncio.to_thread(self._store.open)
         device = await asyncio.to_thread(self._senses.find)
         profile = self._profile
-        supervisor = Supervisor(self.post, profile.blobs, profile.tasks, profile.logs, device, self._senses.vram_free)
+        supervisor = Supervisor(
+            self.post, profile.blobs, profile.tasks, profile.logs, device, self._senses.vram_free, vram_users=self._senses.vram_users
+        )
         power = PowerCap(profile.root / "power.json", limit_of(device), self.post)
         await asyncio.to_thread(power.undo)  # what an agent that died may have left
         desk = Desk(self.post, self._senses.programs, self._awake)

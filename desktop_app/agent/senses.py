@@ -82,6 +82,12 @@ class Senses:
         used = self._nvml.vram_used(device)
         return None if used is None else (device.memory_mb - used) * _MB
 
+    def vram_users(self) -> frozenset[int] | None:
+        """The processes that hold memory of the GPU, for the same; None where it cannot be told."""
+        device = self._device
+        users = None if device is None or device.kind is DeviceKind.PRACTICE else self._nvml.processes(device)
+        return None if users is None else frozenset(user.pid for user in users)
+
     def programs(self) -> tuple[str, ...]:
         """Programs with a window, and those that draw with the GPU: one look, in a thread."""
         device = self._device

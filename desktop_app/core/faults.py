@@ -17,6 +17,9 @@ PROGRAMS_OWN = frozenset({
 
 AFTER_AN_END = 45
 
+HELD = 0
+"""No number of the driver's: two seconds after a worker was gone it still held the worker's memory."""
+
 
 def is_the_cards(xid: int) -> bool:
     """Whether the card is in trouble, so that nothing more may run on it until its owner has looked."""

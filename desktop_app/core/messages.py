@@ -129,7 +129,7 @@ class GpuWentMissing:
 
 @dataclass(frozen=True, slots=True)
 class GpuFaulted:
-    """The driver reported an error of the card: NVIDIA's XID, its number."""
+    """The driver reported an error of the card: NVIDIA's XID, its number; or `core.faults.HELD`, what the supervisor found."""
 
     uuid: str
     xid: int

@@ -37,7 +37,7 @@ class Rule:
 
 
 def _fault(state: State) -> Sign:
-    return Sign(state.gpu.fault is not None, "" if state.gpu.fault is None else str(state.gpu.fault))
+    return Sign(state.gpu.fault is not None, str(state.gpu.fault or ""))  # HELD is no number to look up
 
 
 def _lost(state: State) -> Sign:

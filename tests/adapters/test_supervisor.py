@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from desktop_app.core import messages as m
+from desktop_app.core.faults import HELD
 from desktop_app.core.state import Halt, Trigger
 from desktop_app.core.task import Checkpoint, Progress
-from tests.adapters.supervisor_house import LIMITS, House, fake, house
+from tests.adapters.supervisor_house import DEVICE, LIMITS, House, fake, house
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
@@ -194,7 +195,7 @@ def test_memory_that_does_not_come_free_is_said(tmp_path: Path) -> None:
         home.begin(steps=1_000_000)
         free[0] = 2 << 30
         home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-        assert "not free" in home.until(m.TroubleArose).detail
+        assert home.until(m.GpuFaulted) == m.GpuFaulted(DEVICE.uuid, HELD)
         record = home.until(m.GpuGivenBack).record
         assert (record.held, record.vram_free_ms) == (True, None)
 

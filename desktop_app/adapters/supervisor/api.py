@@ -157,6 +157,7 @@ class Supervisor:
             stale=self._stale,
             log=log,
             storing=self._storing,
+            uuid=self._device.uuid,
             vram=Vram(self._vram_free, self._vram_users),
             patience=self._tuning.patience,
             checkpoint_s=self._tuning.checkpoint_s,

@@ -23,6 +23,7 @@ from desktop_app.adapters.supervisor.vram import ReadBack, Vram
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
+from desktop_app.core.faults import HELD
 from desktop_app.core.state import Check, Level, NoticeKind, Trigger
 from desktop_app.core.task import Checkpoint, Manifest, Progress
 from desktop_app.wire import ipc
@@ -43,6 +44,7 @@ class Tools:
     stale: Stale
     log: WorkerLog
     storing: Executor
+    uuid: str  # the device's
     vram: Vram  # this run's own
     patience: Patience
     checkpoint_s: float
@@ -225,11 +227,11 @@ class Session:
         return gone
 
     def _read_back(self) -> ReadBack:
-        """Whether the device's memory is free again; said to the owner when it is not."""
+        """Whether the device's memory is free again; when it is not, nothing more may run on it."""
         memory = self._tools.vram.wait_free()
         if memory.held:
             log.error("two seconds after task %s was gone the driver still holds its memory", self._manifest.task_id)
-            self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
+            self._tools.post(m.GpuFaulted(self._tools.uuid, HELD))
         return memory
 
     def _settle(self, worker: HostedWorker, ending: Ending) -> m.Message | None:

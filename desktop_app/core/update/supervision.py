@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from desktop_app.core.bench import TrialPhase
 from desktop_app.core.effects import CapPower, CoolWorker, Effect, GiveBack, WarmWorker
-from desktop_app.core.faults import ends_a_run, is_the_cards
+from desktop_app.core.faults import HELD, ends_a_run, is_the_cards
 from desktop_app.core.gpu import DeviceKind
 from desktop_app.core.policy import No, Verdict
 from desktop_app.core.state import OWNER_DEADLINE_MS, NoticeKind, State, Trigger
@@ -94,7 +94,9 @@ def struck(state: State, task_id: str) -> State:
 def faulted(state: State, xid: int) -> Step:
     """The driver reported an error. One of the card stops everything; one of a program ends the run, whosever program it was."""
     if is_the_cards(xid):
-        state = notice(state, NoticeKind.TROUBLE, f"the driver reported an error of the graphics card (XID {xid})")
+        held = "the driver still holds the memory of a task that is gone"
+        said = held if xid == HELD else f"the driver reported an error of the graphics card (XID {xid})"
+        state = notice(state, NoticeKind.TROUBLE, said)
         return replace(state, gpu=replace(state.gpu, fault=xid)), ()
     task = state.task
     if not ends_a_run(xid) or task is None or task.phase not in (Phase.STARTING, Phase.RUNNING):

@@ -7,13 +7,13 @@ import pytest
 
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
-from desktop_app.core.faults import PROGRAMS_OWN, is_the_cards
+from desktop_app.core.faults import HELD, PROGRAMS_OWN, is_the_cards
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import NoticeKind, Reason, Sharing, State, Trigger, Warmth
 from desktop_app.core.task import Phase
 from desktop_app.core.update.supervision import STRIKES, WARM_AGAIN, WARM_DOWN_TO_MB, WARM_FROM_MB, rest_s
-from tests.builders import NOON, a_gpu, a_lease, a_manifest, a_practice_device, a_reading, a_state, a_task
+from tests.builders import NOON, a_give_back, a_gpu, a_lease, a_manifest, a_practice_device, a_reading, a_state, a_task
 from tests.core.update.hearing import hear, kinds, running
 
 PLENTY = m.MemoryMeasured(8_192)
@@ -164,6 +164,13 @@ def test_an_error_of_the_card_stops_everything(xid: int) -> None:
     assert hear(state, later(state, 3_600), m.PresenceSensed(state.presence))[0].why.reason is Reason.GPU_FAULT
     state = hear(state, m.OwnerTurnedSharing(False), m.OwnerTurnedSharing(True))[0]
     assert state.gpu.fault is None, "the owner has looked"
+
+
+def test_a_driver_that_keeps_a_tasks_memory_gets_no_other_task() -> None:
+    state, _ = hear(running(), m.OwnerTurnedSharing(False), m.GpuGivenBack(a_give_back(), None), m.OwnerTurnedSharing(True))
+    state = hear(replace(state, task=None), m.GpuFaulted("GPU-1", HELD), m.PresenceSensed(state.presence))[0]
+    assert (state.why.reason, state.why.detail) == (Reason.GPU_FAULT, "")
+    assert any("still holds the memory" in one.detail for one in state.notices)
 
 
 @pytest.mark.parametrize("xid", sorted(PROGRAMS_OWN - {45}))

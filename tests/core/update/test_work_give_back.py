@@ -138,8 +138,8 @@ def test_a_give_back_of_a_task_that_is_not_held_is_only_noted() -> None:
 
 
 def test_only_the_last_give_backs_are_kept() -> None:
-    state, _ = hear(a_state(), *(m.GpuGivenBack(a_give_back(at=float(number)), None) for number in range(30)))
-    assert [one.at for one in state.give_backs] == [float(number) for number in range(29, 29 - GIVE_BACKS_KEPT, -1)]
+    state, _ = hear(a_state(), *(m.GpuGivenBack(a_give_back(at=float(number)), None) for number in range(230)))
+    assert [one.at for one in state.give_backs] == [float(number) for number in range(229, 229 - GIVE_BACKS_KEPT, -1)]
 
 
 def test_a_rules_give_back_is_followed_by_a_pause_that_grows() -> None:
