@@ -30,6 +30,8 @@ _REFUSED = (
 _NAMESPACE_FLAGS = (0x10000000, 0x00020000, 0x40000000, 0x20000000, 0x08000000, 0x04000000, 0x02000000)
 # TIOCSTI, TIOCLINUX: typing into the terminal of whoever started us
 _TERMINAL_PUSHES = (0x5412, 0x541C)
+# Numbers that every processor shares, of calls that are younger than this list: as if the kernel had none of them.
+_UNHEARD_OF = range(463, 512)
 _INT = 0xFFFFFFFF  # the kernel looks at this much of an int, whatever stands above
 _PDEATHSIG, _SETPIPE_SZ, _NEW_LISTENER = 1, 1031, 8
 
@@ -59,6 +61,8 @@ def _rules(rules: "pyseccomp.SyscallFilter") -> "pyseccomp.SyscallFilter":
     for name in _REFUSED:
         if _known(name):
             rules.add_rule(no, name)
+    for number in _UNHEARD_OF:
+        rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), number)
     for flag in _NAMESPACE_FLAGS:
         rules.add_rule(no, "clone", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, flag, flag))
     # Its flags lie behind a pointer, out of a filter's sight; the C library falls back to clone.

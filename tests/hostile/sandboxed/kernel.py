@@ -253,5 +253,20 @@ def forgotten(_world: World) -> str:
     return f"numbers {let_through}"
 
 
+@attack("calls of newer kernels, which no list of names knows yet: mounts, attributes, namespaces", "anyone")
+def unheard_of(_world: World) -> str:
+    known = []
+    for number in range(463, 490):
+        try:
+            numbered(number, -1, BAD, BAD, BAD, BAD, BAD)
+        except OSError as no:
+            if no.errno == errno.ENOSYS:
+                continue
+        known.append(number)
+    if not known:
+        raise Held("there are none")
+    return f"numbers {known}"
+
+
 _DANGEROUS = (101, 155, 161, 165, 166, 175, 176, 246, 248, 249, 250, 298, 300, 303, 304, 310, 311, 312, 313, 320, 321, 323, 425, 426, 427,
               428, 429, 430, 431, 432, 433, 438, 440, 442, 443)  # fmt: skip
