@@ -149,7 +149,7 @@ class Bus:
         self._give_up()
 
     def _collect(self, line: "_Line", until: float) -> None:
-        while self._asked and line.has_more(until - time.monotonic()):
+        while self._asked and (left := until - time.monotonic()) > 0 and line.has_more(left):
             self._take(line.read())
 
     def _take(self, messages: list[Message]) -> None:
@@ -242,7 +242,7 @@ class _Line:
 
     def has_more(self, seconds: float) -> bool:
         """Whether there is something to read, or the end, within the time."""
-        return bool(self._poll.poll(max(seconds, 0) * 1000))
+        return bool(self._poll.poll(seconds * 1000))
 
     def read(self) -> list[Message]:
         """The messages that are whole now. Raises ConnectionResetError at the end, ValueError on too large a message."""
