@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from desktop_app.core import messages as m
+from desktop_app.core.bench import Trial, TrialPhase
+from desktop_app.core.effects import Effect, GiveBack
 from desktop_app.core.gpu import FOREIGN_BUSY_S, FOREIGN_GROWTH_MB, Foreign, Reading, Tier, follow_foreign
 from desktop_app.core.policy import No, Yes, decide, owner_wants_gpu
 from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule, Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.signals import COOLER_BY, INPUT, RULES, asks, counts, held_until, mark_of, marked, switched_on
-from desktop_app.core.state import Mark, Reason, Sharing, State, Trigger
+from desktop_app.core.state import Mark, Reason, Sharing, State, Trigger, Why
+from desktop_app.core.task import Phase
 from desktop_app.core.update import update
-from tests.builders import NOON, a_device, a_gpu, a_practice_device, a_reading, a_state
+from tests.builders import NOON, a_device, a_gpu, a_practice_device, a_reading, a_state, a_task
 
 AWAY = Schedule("a" * 336)
 SECOND = timedelta(seconds=1)
@@ -270,6 +273,29 @@ def test_memory_that_grows_within_a_second_is_a_game_that_loads() -> None:
 def test_a_worker_of_ours_that_comes_or_goes_is_not_taken_for_a_game() -> None:
     assert not readings((0, None, 800), (0.2, None, 9_000), settling=True).grown
     assert readings((0, 50, 800), (0.2, 50, 9_000), settling=True).busy_s == pytest.approx(0.2), "but a game beside it is"
+
+
+def others_load(state: State) -> tuple[State, tuple[Effect, ...]]:
+    """Two readings: at rest, and with two gigabytes more in others' hands."""
+    state = update(state, m.GpuMeasured("GPU-1", Reading(foreign_mb=800), 0.1))[0]
+    return update(state, m.GpuMeasured("GPU-1", Reading(foreign_mb=2_800, foreign_name="hades"), 0.1))
+
+
+def test_a_game_that_loads_takes_the_gpu_back() -> None:
+    state, effects = others_load(a_state(task=a_task(Phase.RUNNING)))
+    assert effects == (GiveBack("task-1", Trigger.FOREIGN_USE, 200),) and state.why == Why(Reason.FOREIGN_USE, detail="hades")
+
+
+def test_our_own_worker_or_benchmark_that_loads_takes_nothing_back() -> None:
+    for coming_or_going in (Phase.STARTING, Phase.RETURNING, Phase.DROPPING):
+        assert others_load(a_state(task=a_task(coming_or_going)))[1] == ()
+    measuring = replace(a_gpu(), trial=Trial(TrialPhase.RUNNING))
+    assert others_load(a_state(gpu=measuring))[0].gpu.foreign == Foreign()
+
+
+def test_a_card_that_went_missing_has_no_strangers_on_it() -> None:
+    state = update(others_load(a_state())[0], m.GpuWentMissing("GPU-1", "lost"))[0]
+    assert state.gpu.foreign == Foreign()
 
 
 def test_a_reading_told_twice_grows_nothing() -> None:
