@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from desktop_app.adapters.awake import Awake
 from desktop_app.adapters.chain import Chain
 from desktop_app.adapters.clock import Clock
 from desktop_app.adapters.keys import Keys
@@ -37,19 +38,6 @@ from desktop_app.wire.profile import Profile
 PATIENCE_S = 2.0
 
 
-class _NoAwake:
-    """Until there is an adapter."""
-
-    def hold(self) -> None:
-        return
-
-    def release(self) -> None:
-        return
-
-    def close(self) -> None:
-        return
-
-
 class Life:
     """All the parts, held together."""
 
@@ -62,7 +50,7 @@ class Life:
         self._store = Store(profile.settings, profile.database)
         self._wallet = Wallet(keys, self.post, unattended=unattended)
         self._senses = Senses(profile.root, self._clock, self.post, lambda: self.state)
-        self._awake = _NoAwake()
+        self._awake = Awake()
         self._link = Link(profile.socket, self.post, self._wallet.take_secret, lambda: self.state)
         self._companion = Companion(profile.practice, profile.logs / "practice.log")
         self._engine: Engine | None = None

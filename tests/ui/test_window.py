@@ -192,7 +192,10 @@ def test_the_practice_label_is_on_every_page(opened: Opened) -> None:
 
 
 def test_the_sidebar_turns_the_pages(opened: Opened, qtbot: QtBot) -> None:
-    for name, page in (("wallet", opened.window.wallet), ("schedule", opened.window.schedule), ("home", opened.window.home)):
+    window = opened.window
+    pages = {"wallet": window.wallet, "signals": window.signals, "schedule": window.schedule, "home": window.home}
+    assert set(window.sidebar.buttons) == set(pages)
+    for name, page in pages.items():
         click(opened.window.sidebar.buttons[name])
         assert page.isVisible()
 
