@@ -25,9 +25,10 @@ class Bridge(QObject):
         super().__init__(parent)
         self._path, self._frames = str(path), link.Frames()
         self._failures, self._met, self._strange = 0, False, False
-        self._retry = QTimer(self, singleShot=True)
+        self._socket, self._retry = QLocalSocket(self), QTimer(self, singleShot=True)
         self._retry.timeout.connect(self.connect_now)
-        self._socket = QLocalSocket(self)
+        self._hush = QTimer(self, singleShot=True, interval=round(3_000 * link.BEAT_S))  # who hangs still holds the line
+        self._hush.timeout.connect(self._socket.abort)
         self._socket.connected.connect(lambda: self._write(link.encode_hello(os.getpid())))
         self._socket.readyRead.connect(self._read)
         for end in (self._socket.disconnected, self._socket.errorOccurred):
@@ -38,6 +39,7 @@ class Bridge(QObject):
         """Try to reach the engine; tries again by itself until it answers."""
         self._frames, self._strange = link.Frames(), False
         self._socket.connectToServer(self._path)
+        self._hush.start()
 
     def post(self, message: OwnerMessage) -> None:
         """Send the owner's message, if the engine is there."""
@@ -54,6 +56,7 @@ class Bridge(QObject):
 
     @Slot()
     def _read(self) -> None:
+        self._hush.start()
         try:
             for frame in self._frames.feed(bytes(self._socket.readAll().data())):
                 self._take(frame)
