@@ -25,7 +25,7 @@ import psutil
 
 from desktop_app.core.state import Halt, Trigger
 from tests.benchmarks import work
-from tests.benchmarks.giveback_house import SIGNALS, House, Trial, open_house
+from tests.benchmarks.giveback_house import SIGNALS, House, NotBegun, Trial, open_house
 from tests.benchmarks.small_tasks import INTERVAL, KINDS, Small, prepare
 
 _RUN_S = (0.3, 1.0)
@@ -38,6 +38,7 @@ class Figures:
 
     trials: list[Trial] = field(default_factory=list)
     mistaken: int = 0  # given back for another reason than the signal of the trial
+    unbegun: int = 0  # no task came to its first steps
     corrupt: int = 0
 
     def of(self, triggers: Iterable[Trigger], *, stopped: bool = False) -> list[Trial]:
@@ -53,7 +54,7 @@ def main(trials: int, killed: int) -> None:
         tasks = prepare(root / "tasks")
         print(f"tasks prepared in {time.monotonic() - begun:.0f} s")
         figures = run(root, tasks, trials, killed)
-        figures.corrupt = sum(not _whole(one, tasks[one.kind]) for one in figures.trials)
+        figures.corrupt = sum(not whole(one, tasks[one.kind]) for one in figures.trials)
     _print(figures)
 
 
@@ -65,7 +66,10 @@ def run(root: Path, tasks: dict[str, Small], trials: int, killed: int) -> Figure
     turns = [wanted[number % len(wanted)] for number in range(trials)] + [unanswered[number % len(unanswered)] for number in range(killed)]
     with open_house(root) as house:
         for trigger, kind, stop in turns:
-            trial = _trial(house, tasks[kind], trigger, chance.uniform(*_RUN_S), stop=stop)
+            trial = attempt(house, tasks[kind], trigger, chance.uniform(*_RUN_S), stop=stop)
+            if trial is None:
+                figures.unbegun += 1
+                continue
             if trial.record.trigger is trigger:
                 figures.trials.append(trial)
             else:
@@ -74,14 +78,19 @@ def run(root: Path, tasks: dict[str, Small], trials: int, killed: int) -> Figure
     return figures
 
 
-def _trial(house: House, task: Small, trigger: Trigger, run_s: float, *, stop: bool) -> Trial:
-    state = house.begin(task, trigger)
+def attempt(house: House, task: Small, trigger: Trigger, run_s: float, *, stop: bool) -> Trial | None:
+    """One trial; None if its task did not come to its first steps."""
+    try:
+        state = house.begin(task, trigger)
+    except NotBegun as trouble:
+        print(trouble, flush=True)
+        return None
     house.rest(False)
     time.sleep(run_s)
     return house.pull(trigger, task.kind, state, stop=stop)
 
 
-def _whole(trial: Trial, task: Small) -> bool:
+def whole(trial: Trial, task: Small) -> bool:
     """Whether what was handed back is what had been computed. A task that went back untouched has nothing to be corrupt."""
     if trial.step == 0:
         return trial.trigger is Trigger.LEASE_LOST or trial.record.halt is not Halt.YIELDED
@@ -95,7 +104,7 @@ def _whole(trial: Trial, task: Small) -> bool:
 def _print(figures: Figures) -> None:
     cores, load = psutil.cpu_count(), psutil.getloadavg()[0]
     busy = percentile([one.busy for one in figures.trials], 0.5)
-    print(f"{len(figures.trials)} trials, {figures.mistaken} given back for another reason")
+    print(f"{len(figures.trials)} trials, {figures.mistaken} given back for another reason, {figures.unbegun} not begun")
     print(f"load {load:.1f} on {cores} cores, {busy:.0f} % busy")
     for trigger in SIGNALS:
         _row(trigger.value, figures.of((trigger,)))

@@ -32,7 +32,7 @@ from tests.benchmarks.small_tasks import Small
 from tests.desktop import Desktop, open_desktop
 from tests.fakes.nvml import CARD, compile_library
 
-PATIENCE_S = 180.0
+PATIENCE_S = 90.0
 GAME = "trial-game"
 _CELL_S = 1_800
 _ALWAYS, _AWAY = "s" * CELLS_PER_WEEK, "a" * CELLS_PER_WEEK
@@ -53,6 +53,10 @@ class Trial:
     step: int  # the step that the handed-back checkpoint is said to hold; 0 if there was none
 
 
+class NotBegun(Exception):
+    """What was waited for did not come; the text says how things stand."""
+
+
 class House:
     """Everything stands and the agent's self-test is through."""
 
@@ -63,7 +67,8 @@ class House:
         self._pointer = Pointer(desktop.display)
         self._count = 0
         self._strikes = 0.0  # when the schedule's window ends, by the clock on the wall
-        Thread(target=self._read, name="trial-agent", daemon=True).start()
+        self._reader = Thread(target=self._read, name="trial-agent", daemon=True)
+        self._reader.start()
         self._guest = self._arrive()
         wishes = (("tariff", 0), ("notifications", False), ("keep_awake", False), ("idle_after_s", 1), ("apps", GAME))
         self._guest.post(m.OwnerChangedSettings(wishes))
@@ -75,9 +80,10 @@ class House:
         self._strikes = (time.time() // _CELL_S + 2) * _CELL_S
         schedules = {Trigger.PRESENCE: _AWAY, Trigger.SCHEDULE: _until(self._strikes)}
         self._guest.post(m.OwnerChangedSettings((("schedule", schedules.get(trigger, _ALWAYS)),)))
-        for on in (False, True):  # the owner's own word ends every pause and quiet time
-            self._guest.post(m.OwnerTurnedSharing(on=on))
-        self._until("an offer", lambda state: state.task is None and state.why.reason is Reason.WAITING_FOR_TASK)
+        self._guest.post(m.OwnerTurnedSharing(on=False))  # the owner's own word ends every pause and quiet time
+        self._until("the end", lambda state: state.task is None and state.why.reason is Reason.SHARING_OFF)
+        self._guest.post(m.OwnerTurnedSharing(on=True))
+        self._until("an offer", lambda state: state.why.reason is Reason.WAITING_FOR_TASK)
         self.tell(m.MarketLeased(task.lease(default().blobs, f"trial-{self._count}")))
         return self._until("steps", _stepping)
 
@@ -122,6 +128,7 @@ class House:
         assert self._agent.stdin is not None
         self._agent.stdin.close()
         self._agent.wait(60)
+        self._reader.join()
 
     def _arrive(self) -> Guest:
         end = time.monotonic() + PATIENCE_S
@@ -137,7 +144,7 @@ class House:
         state = self._guest.wait_for(reached, PATIENCE_S)
         if state is None:
             now = self._guest.state
-            raise SystemExit(f"{what} did not come: {now.why} {now.task and now.task.phase} {now.notices[:3]}")
+            raise NotBegun(f"{what} did not come: {now.why} {now.task and now.task.phase} {now.notices[:3]}")
         return state
 
     def _tree(self, pid: int) -> list[int]:
@@ -229,8 +236,8 @@ class Pointer:
 
 
 @contextmanager
-def open_house(root: Path) -> Iterator[House]:
-    """A house below `root`, which is the owner's home meanwhile. Nothing of it is left behind."""
+def open_house(root: Path, burners: int = os.cpu_count() or 1) -> Iterator[House]:
+    """A house whose files lie below `root`, with so many processes that only burn time. Nothing of it is left running."""
     with ExitStack() as stack:
         desktop = stack.enter_context(open_desktop())
         library = compile_library(root)
@@ -243,10 +250,10 @@ def open_house(root: Path) -> Iterator[House]:
             command, env=environment, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         stack.callback(_ended, agent)
-        burners = [psutil.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(os.cpu_count() or 1)]
-        for burner in burners:
+        burning = [psutil.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True) for _ in range(burners)]
+        for burner in burning:
             stack.callback(_ended, burner)
-        house = House(root, agent, desktop, burners)
+        house = House(root, agent, desktop, burning)
         stack.callback(house.close)
         yield house
 
@@ -254,6 +261,9 @@ def open_house(root: Path) -> Iterator[House]:
 def _ended(process: "subprocess.Popen[bytes] | psutil.Popen") -> None:
     process.kill()
     process.wait()
+    for end in (process.stdin, process.stdout):
+        if end is not None:
+            end.close()
 
 
 def _until(end: float) -> str:

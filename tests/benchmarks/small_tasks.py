@@ -75,24 +75,29 @@ class Small:
         return _rows_held(next(iter(state.values())), kind.step, kind.state, step, int(self.params["batch"]))
 
 
-def prepare(folder: Path) -> dict[str, Small]:
+def prepare(folder: Path, kinds: tuple[str, ...] = KINDS) -> dict[str, Small]:
     """The tasks by their kinds, their files written below `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    made: dict[str, tuple[Mapping[str, int | float | str], dict[str, Path]]] = {
-        "train.classifier/1": (work.PARAMS, {"data": work.DATA}),
-        "infer.batch/1": (_INFER, _classifier(folder)),
-        "train.lora/1": (_LORA, saved(huggingface(_LORA), folder / "lora") | {"data": shard(folder / "text.safetensors", text())}),
-        "embed/1": (_EMBED, _encoder(folder)),
+    made: dict[str, tuple[Mapping[str, int | float | str], Callable[[Path], dict[str, Path]]]] = {
+        "train.classifier/1": (work.PARAMS, lambda _: {"data": work.DATA}),
+        "infer.batch/1": (_INFER, _classifier),
+        "train.lora/1": (_LORA, _decoder),
+        "embed/1": (_EMBED, _encoder),
     }
-    return {kind: Small(kind, dict(params), files) for kind, (params, files) in made.items()}
+    return {kind: Small(kind, dict(made[kind][0]), made[kind][1](folder)) for kind in kinds}
 
 
 def _classifier(folder: Path) -> dict[str, Path]:
     draws = torch.Generator().manual_seed(SEED)
     images = torch.randint(0, 17, (int(_INFER["rows"]), int(_INFER["features"])), generator=draws, dtype=torch.uint8)
     save_file({"images": images}, folder / "images.safetensors")
-    save_file(fresh(shape_of(_INFER), images[:1000].float(), SEED).tensors, folder / "model.safetensors")
+    network = fresh(shape_of(_INFER), images[:1000].float().mean(dim=0), 4.0, SEED)
+    save_file(network.tensors, folder / "model.safetensors")
     return {"model": folder / "model.safetensors", "data": folder / "images.safetensors"}
+
+
+def _decoder(folder: Path) -> dict[str, Path]:
+    return saved(huggingface(_LORA), folder / "lora") | {"data": shard(folder / "text.safetensors", text())}
 
 
 def _encoder(folder: Path) -> dict[str, Path]:
