@@ -108,7 +108,6 @@ class Supervisor:
 
     def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
         """Close the gate now; the worker is gone `deadline_ms` later at the latest. The signal arose `late_ms` before now, at most."""
-        self._warmer.drop()  # a start that this overtakes leaves it waiting
         session = self._sessions.get(task_id)
         if session is not None:
             session.give_back(trigger, deadline_ms, late_ms)
@@ -116,6 +115,7 @@ class Supervisor:
             self._unknown.add(task_id)
             record = GiveBackRecord(task_id, trigger, time.time(), 0.0, None, 0, committed=False, detected_ms=late_ms, halt=Halt.OVER)
             self._post(GpuGivenBack(record, None))
+        self._warmer.drop()  # a start that this overtook leaves it waiting
 
     def forget(self, task_id: str) -> None:
         """Remove what the task made on this machine, once its worker is gone."""
