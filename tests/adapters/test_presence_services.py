@@ -341,16 +341,17 @@ def test_a_bus_that_talks_nonsense_is_left_alone(greets: bool, tmp_path: Path) -
             bus.close()
 
 
-def test_a_bus_that_talks_without_end_is_left_within_two_looks(tmp_path: Path) -> None:
+def test_a_bus_that_talks_without_end_is_left_alone(tmp_path: Path) -> None:
     chatter = b"".join(new_signal(DBusAddress("/x", interface="a.b"), "C").serialise(serial=1 + number) for number in range(1000))
     bus = LyingBus(tmp_path / "bus", greets=True, says=chatter, endless=True)
     sensor = PresenceSensor({"DBUS_SESSION_BUS_ADDRESS": bus.address, "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"})
     try:
-        started = time.monotonic()
-        sensor.sense()
-        sensor.sense()
-        assert time.monotonic() - started < 0.5, "it would go on for seconds"
-        assert bus.left.wait(0.5), "less than the second after which it would count as hung"
+        end = time.monotonic() + 10
+        while not bus.left.is_set():
+            started = time.monotonic()
+            sensor.sense()
+            assert time.monotonic() - started < 0.5, "it would go on for seconds"
+            assert started < end
     finally:
         sensor.close()
         bus.close()
