@@ -225,6 +225,12 @@ def test_the_owners_click_waits_for_no_quiet_time_and_a_look_from_before_is_not_
     assert twice.presence == seen.presence and twice.looked, "said twice it forgets nothing"
 
 
+def test_a_new_agent_knows_when_signals_last_asked_and_waits_for_none_of_them() -> None:
+    before = at(ASKING[Trigger.HEAT], NOON)
+    state = update(before, m.AgentStarted(NOON, Zone()))[0]
+    assert state.signals == (Mark(Trigger.HEAT, NOON),) and not state.looked
+
+
 def test_a_fault_of_the_card_stays_until_sharing_is_turned_on_again() -> None:
     state = update(a_state(), m.GpuFaulted("GPU-1", 79))[0]
     assert state.why.reason is Reason.GPU_FAULT and state.why.detail == "79"

@@ -74,4 +74,5 @@ def test_a_clock_that_went_back_keeps_nobody_awake_for_days() -> None:
 
 
 def test_a_new_agent_holds_nothing_yet() -> None:
-    assert update(kept_awake(), m.AgentStarted(NOON, Zone()))[0].awake_until is None
+    state, effects = update(kept_awake(), m.AgentStarted(NOON, Zone()))
+    assert state.awake_until is None and KeepAwake(on=False) not in effects, "the hold died with the agent before"
