@@ -40,7 +40,7 @@ def inside(group: str) -> Told:
     """What came of a group's attacks in the sandbox; "owner" is what of the owner's was reached or changed."""
     with tempfile.TemporaryDirectory(prefix="sublet-owner-") as root, machine(Path(root)) as owner:
         inputs = (("/in/tests/hostile/sandboxed", _FOLDER), ("/in/world.json", owner.place), ("/in/data", owner.input))
-        cage = spawn(Sandbox((group,), BOUNDS, inputs, script=_RUNNER))
+        cage = spawn(Sandbox((group,), BOUNDS, inputs, script=_RUNNER, descriptors=(owner.line.fileno(),)))
         try:
             told = _told(_printed(cage))
             touched = [*owner.heard(), *_changed(owner)]
@@ -56,7 +56,10 @@ def outside(group: str) -> Told:
     with tempfile.TemporaryDirectory(prefix="sublet-owner-") as root, machine(Path(root)) as owner:
         words = (*apart, sys.executable, str(_RUNNER), group, str(owner.place))
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-        done = subprocess.run(words, capture_output=True, timeout=_TIME_S, check=False, stdin=subprocess.DEVNULL, env=environment)
+        done = subprocess.run(
+            words, capture_output=True, timeout=_TIME_S, check=False, stdin=subprocess.DEVNULL, env=environment,
+            pass_fds=(owner.line.fileno(),),
+        )  # fmt: skip
         return _told(done.stdout)
 
 

@@ -38,6 +38,7 @@ class Machine:
     place: Path
     heard: Callable[[], list[str]]
     input: Path
+    line: socket.socket  # the attackers' end of a socket whose other end is ours, as a worker's is
 
 
 @contextmanager
@@ -49,6 +50,8 @@ def machine(root: Path) -> Iterator[Machine]:
         home, runtime = root / "home", root / "run"
         files = {name: _written(home / path, word) for name, path in _FILES.items()}
         listeners = _listeners(stack, root, runtime, word)
+        ours, line = (stack.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        listeners["the worker's socket"] = ours
         os.environ["SUBLET_TEST_WORD"] = word
         stack.callback(os.environ.pop, "SUBLET_TEST_WORD", None)
         data = root / "input.bin"
@@ -58,13 +61,13 @@ def machine(root: Path) -> Iterator[Machine]:
             unix=str(root / "stream"), datagrams=str(root / "datagrams"), packets=f"sublet-packets-{word}", abstract=f"sublet-{word}",
             sockets={name: str(runtime / path) for name, path in _SESSION.items()}, x_number=_x_number(), files=files,
             folders={"home": str(home), "runtime": str(runtime), "profile": str(home / ".local/share/sublet"), "root": "/root"},
-            word=word, pid=os.getpid(), secret_at=ctypes.addressof(held), secret=secret,
+            word=word, pid=os.getpid(), line=line.fileno(), secret_at=ctypes.addressof(held), secret=secret,
             namespaces={place.name: place.stat().st_ino for place in Path("/proc/self/ns").iterdir()}, input=str(data),
             ram_mb=BOUNDS.ram_mb, processes=BOUNDS.processes, file_mb=BOUNDS.file_mb, tmp_mb=BOUNDS.tmp_mb,
         )  # fmt: skip
         place = root / "world.json"
         place.write_text(json.dumps(world))
-        yield Machine(world, place, lambda: _heard(listeners), data)
+        yield Machine(world, place, lambda: _heard(listeners), data, line)
         shutil.rmtree(root, ignore_errors=True)
 
 
@@ -117,8 +120,8 @@ def _heard(listeners: dict[str, socket.socket]) -> list[str]:
         while select.select([listener], [], [], 0)[0]:
             reached.append(name)
             with suppress(OSError):
-                if listener.type == socket.SOCK_DGRAM:
-                    listener.recv(1024)
-                else:
+                if listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
                     listener.accept()[0].close()
+                else:
+                    listener.recv(1024)
     return reached

@@ -33,6 +33,11 @@ _MIB = 1 << 20
 
 _NVIDIA_FILES = ("/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/etc/OpenCL")
 
+# In /proc: when the owner types (by the counts of interrupts), what disks, keyboards, keys and swap files there are.
+_TELLING = """
+interrupts softirqs stat schedstat sched_debug timer_list latency_stats locks keys key-users kallsyms kcore kmsg slabinfo vmallocinfo
+cmdline config.gz consoles diskstats partitions swaps mtrr acpi asound bus/input fs scsi tty
+"""
 _TELLING_CLASSES = ("net", "block", "nvme", "scsi_host", "dmi", "input", "bluetooth", "ieee80211", "power_supply", "tpm", "sound", "hidraw")
 
 # The first words of every program inside: its own limit on processes counts from zero in the sandbox's user namespace,
@@ -154,8 +159,20 @@ def _system(bounds: Bounds) -> list[str]:
     for file in _SYSTEM_FILES:
         arguments += ["--ro-bind-try", file, file]
     size = str(bounds.tmp_mb << 20)
-    arguments += ["--proc", "/proc", "--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+    arguments += ["--proc", "/proc", *_covers(Path("/proc"))]
+    arguments += ["--dev", "/dev", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
     return [*arguments, "--size", size, "--tmpfs", "/tmp"]  # noqa: S108
+
+
+def _covers(proc: Path) -> list[str]:
+    """Nothing in the place of what the kernel tells of the whole machine: an empty file, or an empty folder."""
+    arguments = []
+    for place in (proc / name for name in _TELLING.split()):
+        if place.is_dir():
+            arguments += ["--tmpfs", str(place), "--remount-ro", str(place)]
+        elif place.exists():
+            arguments += ["--dev-bind", "/dev/null", str(place)]
+    return arguments
 
 
 def _interpreter() -> tuple[str, list[tuple[Path, str]], list[str], str]:

@@ -70,10 +70,10 @@ def through_descriptors(world: World) -> object:
     return each(from_here, range(64))
 
 
-@attack("a descriptor besides the three for input and output")
-def descriptors(_world: World) -> str:
+@attack("a descriptor besides those for input and output, and the worker's own")
+def descriptors(world: World) -> str:
     targets = {}
-    for number in range(3, 1024):
+    for number in set(range(3, 1024)) - {world["line"]}:
         try:
             targets[number] = os.readlink(f"/proc/self/fd/{number}")
         except FileNotFoundError:
@@ -165,11 +165,38 @@ def kernel_settings(_world: World) -> object:
 def kernel_memory(_world: World) -> object:
     def read(place: str) -> str:
         with Path(place).open("rb") as file:
-            return f"{file.read(16)!r} from {place}"
+            told = file.read(16)
+        if not told:
+            raise Held("covered by nothing")
+        return f"{told!r} from {place}"
 
     places = ("/proc/kcore", "/proc/kmsg", "/proc/vmcore", "/proc/slabinfo", "/proc/kpagecount", "/sys/kernel/debug/x",
               "/sys/firmware/efi/efivars", "/sys/class/dmi/id/product_uuid", "/sys/kernel/security/lockdown")  # fmt: skip
     return each(read, places)
+
+
+@attack("when the owner types, by the counts of the keyboard's interrupts", "anyone")
+def interrupts(_world: World) -> str:
+    counts = Path("/proc/interrupts").read_bytes() if Path("/proc/interrupts").exists() else b""
+    counts += b"".join(line for line in Path("/proc/stat").read_bytes().splitlines() if line.startswith((b"intr", b"softirq")))
+    if not counts:
+        raise Held("nothing is told")
+    return f"{len(counts)} bytes of counts"
+
+
+@attack("what the owner has: disks, swap files, keyboards, locked files, how the machine was started", "anyone")
+def inventory(_world: World) -> str:
+    told = [name for name in ("cmdline", "partitions", "diskstats", "swaps", "locks", "bus/input/devices") if _told(f"/proc/{name}")]
+    if not told:
+        raise Held("nothing is told")
+    return ", ".join(told)
+
+
+def _told(place: str) -> bool:
+    try:
+        return len(Path(place).read_bytes().splitlines()) > ("swaps" in place)  # a headline
+    except OSError:
+        return False
 
 
 @attack("the addresses of the kernel, and what others keep in its keyrings", "root")

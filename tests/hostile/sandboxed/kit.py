@@ -32,6 +32,7 @@ class World(TypedDict):
     folders: dict[str, str]
     word: str
     pid: int
+    line: int
     secret_at: int
     secret: str
     namespaces: dict[str, int]

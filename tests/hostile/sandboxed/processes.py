@@ -5,9 +5,12 @@ import fcntl
 import os
 import resource
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -100,6 +103,18 @@ def steal_descriptor(world: World) -> int:
 @attack("a descriptor of the parent's or of process 1", "root")
 def steal_nearby(_world: World) -> object:
     return each(lambda pid: syscall("pidfd_getfd", os.pidfd_open(pid), 0, 0), (os.getppid(), 1))
+
+
+@attack("the supervisor by the other end of the worker's own socket: its number, a handle on it, its namespaces", "anyone")
+def peer(world: World) -> object:
+    with socket.socket(fileno=os.dup(world["line"])) as line:
+        number = struct.unpack("3i", line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        handle = struct.unpack("i", line.getsockopt(socket.SOL_SOCKET, 77, 4))[0]  # SO_PEERPIDFD
+    ways: list[Callable[[], object]] = [partial(signal.pidfd_send_signal, handle, 0), partial(syscall, "pidfd_getfd", handle, 0, 0)]
+    ways += [partial(fcntl.ioctl, handle, 0xFF00 + kind, 0) for kind in range(1, 11)]  # its namespaces
+    if number > 0:
+        return f"its number is {number}"
+    return first(ways)
 
 
 @attack("process 1's own descriptors, opened again")
