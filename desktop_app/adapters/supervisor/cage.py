@@ -207,7 +207,9 @@ def bwrap_here() -> Path:
 def _spec(sandbox: Sandbox, made: Plan, enclosure: Enclosure, dropping: bool) -> bytes:
     bounds = sandbox.bounds
     rlimits = {
-        "RLIMIT_CORE": 0, "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20,
+        # not zero, with which a program that collects dumps is fed all the same (core(5)): at one byte the kernel makes none at all
+        "RLIMIT_CORE": 1,
+        "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20,
         # counted for the whole user: descriptors in flight, queued signals and queues must leave enough for the owner's programs
         "RLIMIT_NOFILE": 512, "RLIMIT_SIGPENDING": 1024, "RLIMIT_MSGQUEUE": 0,
     }  # fmt: skip

@@ -175,7 +175,7 @@ def limits(spec: Spec) -> None:
         os.waitpid(child, 0)
     refused = refusal(lambda: write_much(spec["file_mb"] + 1))
     tell("small_files", refused is not None and refused.errno == errno.EFBIG, refused or "written")
-    tell("no_core_dumps", resource.getrlimit(resource.RLIMIT_CORE)[1] == 0, resource.getrlimit(resource.RLIMIT_CORE))
+    tell("no_core_dumps", resource.getrlimit(resource.RLIMIT_CORE) == (1, 1), resource.getrlimit(resource.RLIMIT_CORE))
     refused = refusal(lambda: mmap.mmap(-1, 4 * spec["ram_mb"] * MB, flags=mmap.MAP_PRIVATE).close())
     tell("bounded_private_memory", refused is not None, refused or "given")
 
@@ -218,7 +218,7 @@ def bounds(spec: Spec) -> None:
     """The limits as they stand, where trying each would take too long: `limits` tried them at the start."""
     wanted = {
         resource.RLIMIT_NPROC: spec["processes"], resource.RLIMIT_FSIZE: spec["file_mb"] * MB, resource.RLIMIT_DATA: spec["data_mb"] * MB,
-        resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: _NOFILE_MOST, resource.RLIMIT_MSGQUEUE: 0,
+        resource.RLIMIT_CORE: 1, resource.RLIMIT_NOFILE: _NOFILE_MOST, resource.RLIMIT_MSGQUEUE: 0,
     }  # fmt: skip
     loose = [which for which, most in wanted.items() if not 0 <= resource.getrlimit(which)[1] <= most]
     tell("bounded", not loose, loose)

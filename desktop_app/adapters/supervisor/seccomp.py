@@ -33,7 +33,7 @@ _TERMINAL_PUSHES = (0x5412, 0x541C)
 # Numbers that every processor shares, of calls that are younger than this list: as if the kernel had none of them.
 _UNHEARD_OF = range(463, 512)
 _INT = 0xFFFFFFFF  # the kernel looks at this much of an int, whatever stands above
-_PDEATHSIG, _SETPIPE_SZ, _NEW_LISTENER = 1, 1031, 8
+_PDEATHSIG, _SETPIPE_SZ, _NEW_LISTENER, _RLIMIT_CORE = 1, 1031, 8, 4
 
 
 def program_fd() -> int:
@@ -75,6 +75,9 @@ def _rules(rules: "pyseccomp.SyscallFilter") -> "pyseccomp.SyscallFilter":
     rules.add_rule(no, "prctl", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _INT, _PDEATHSIG))
     # A user's pipes share a room; a few wide ones leave the desktop's with a page each.
     rules.add_rule(no, "fcntl", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _INT, _SETPIPE_SZ))
+    # The one limit that must not even be lowered (`cage`).
+    rules.add_rule(no, "setrlimit", pyseccomp.Arg(0, pyseccomp.MASKED_EQ, _INT, _RLIMIT_CORE))
+    rules.add_rule(no, "prlimit64", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _INT, _RLIMIT_CORE), pyseccomp.Arg(2, pyseccomp.NE, 0))
     rules.add_rule(no, "seccomp", pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _NEW_LISTENER, _NEW_LISTENER))
     return rules
 

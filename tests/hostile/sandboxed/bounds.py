@@ -166,6 +166,17 @@ def core_dump(_world: World) -> str:
     return str(left)
 
 
+@attack("dumps for the program that collects them: the limit of one byte, which stops it, lowered to none, which does not", "anyone")
+def feed_dumps(_world: World) -> str:
+    if resource.getrlimit(resource.RLIMIT_CORE)[0] not in (0, 1):
+        return "there is no limit"
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except ValueError as no:
+        raise Held(str(no)) from None
+    return "it is none now"
+
+
 @attack("a processor all to itself: it may run, but only behind everything else")
 def niceness(_world: World) -> str:
     nice, policy = os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0)
