@@ -1,13 +1,12 @@
 """The owner as the desktop's services tell of them, on a real bus with services of our own; and buses that hang, die and lie."""
 
 import random
-import socket
 import statistics
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from jeepney.io.blocking import open_dbus_connection
 from desktop_app.adapters.presence import PresenceSensor
 from desktop_app.core.presence import Presence
 from tests.fakes.dbus import Answer, FakeBus, Service, fake_bus, service
+from tests.fakes.lying_bus import LyingBus
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="D-Bus is how Linux desktops speak")
 
@@ -271,51 +271,6 @@ def test_an_answer_of_another_kind_is_none(bus: FakeBus, sensor: PresenceSensor,
 def test_logind_may_lie_too(system: FakeBus, sensor: PresenceSensor, display: Answer, hint: Answer) -> None:
     with service(system, LOGIN, **{f"{USER}.Display": display, f"{SESSION}.LockedHint": hint}):
         assert sensor.sense().locked is None
-
-
-class LyingBus:
-    """A socket that greets like a bus and then says whatever it likes, once or without end."""
-
-    def __init__(self, place: Path, *, greets: bool, says: bytes, endless: bool = False) -> None:
-        self.address = f"unix:path={place}"
-        self.left = threading.Event()  # whoever listened has gone
-        self._greets = greets
-        self._says = says
-        self._endless = endless
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(str(place))
-        self._listener.listen()
-        self._thread = threading.Thread(target=self._run, name="lying bus")
-        self._thread.start()
-
-    def close(self) -> None:
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join()
-        self._listener.close()
-
-    def _run(self) -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = self._listener.accept()
-                with connection, suppress(OSError):
-                    connection.settimeout(0.5)
-                    self._talk(connection)
-
-    def _talk(self, connection: socket.socket) -> None:
-        try:
-            if self._greets:
-                connection.recv(100)
-                connection.sendall(b"OK 0123456789abcdef0123456789abcdef\r\n")
-            connection.sendall(self._says)
-            while self._endless:
-                connection.sendall(self._says)
-            while connection.recv(4096):
-                pass
-        except TimeoutError:
-            return
-        except OSError:
-            pass
-        self.left.set()
 
 
 def _noise(seed: int) -> bytes:
