@@ -1,4 +1,6 @@
-"""From the owner's signal to the worker gone: `python -m tests.benchmarks.giveback [trials] [killed]`, 300 and 30 by default.
+"""From the owner's signal to the worker gone: `python -m tests.benchmarks.giveback [trials] [killed] [minutes]`.
+
+300 trials and 30 by default, or as many as can be begun in 25 minutes.
 
 The real agent in a process of its own (engine, policy, senses, supervisor, sandbox, local socket), with a stand-in for the
 market; every core is busy with a process at nice 0 while the device is taken back. Signals arise at their origins: a click is
@@ -12,6 +14,8 @@ deadline. Every checkpoint that was handed back is then read, restored, and part
 those that are not what their task had computed.
 """
 
+import itertools
+import math
 import os
 import random
 import sys
@@ -28,7 +32,9 @@ from tests.benchmarks import work
 from tests.benchmarks.giveback_house import SIGNALS, House, NotBegun, Trial, open_house
 from tests.benchmarks.small_tasks import INTERVAL, KINDS, Small, prepare
 
-_RUN_S = (0.3, 1.0)
+Turn = tuple[Trigger, str, bool]  # signal, kind, whether the worker is stopped before
+
+_RUN_S = (0.2, 0.9)
 _OWNERS = tuple(trigger for trigger in SIGNALS if trigger is not Trigger.SCHEDULE)
 
 
@@ -45,7 +51,7 @@ class Figures:
         return [one for one in self.trials if one.trigger in triggers and one.stopped is stopped]
 
 
-def main(trials: int, killed: int) -> None:
+def main(trials: int, killed: int, minutes: float) -> None:
     """Run them, and print what came of it."""
     with tempfile.TemporaryDirectory(prefix="sublet-giveback-") as folder:
         root = Path(folder)
@@ -53,19 +59,18 @@ def main(trials: int, killed: int) -> None:
         begun = time.monotonic()
         tasks = prepare(root / "tasks")
         print(f"tasks prepared in {time.monotonic() - begun:.0f} s")
-        figures = run(root, tasks, trials, killed)
+        figures = run(root, tasks, _turns(trials, killed), time.monotonic() + 60 * minutes)
         figures.corrupt = sum(not whole(one, tasks[one.kind]) for one in figures.trials)
     _print(figures)
 
 
-def run(root: Path, tasks: dict[str, Small], trials: int, killed: int) -> Figures:
-    """`trials` give-backs over all signals and kinds, and `killed` of workers that cannot answer."""
+def run(root: Path, tasks: dict[str, Small], turns: list[Turn], until: float) -> Figures:
+    """The trials, as many as can be begun before `until` (monotonic)."""
     chance, figures = random.Random(7), Figures()
-    wanted = [(trigger, kind, False) for kind in KINDS for trigger in SIGNALS]
-    unanswered = [(trigger, kind, True) for kind in KINDS for trigger in _OWNERS]
-    turns = [wanted[number % len(wanted)] for number in range(trials)] + [unanswered[number % len(unanswered)] for number in range(killed)]
     with open_house(root) as house:
         for trigger, kind, stop in turns:
+            if time.monotonic() > until:
+                break
             trial = attempt(house, tasks[kind], trigger, chance.uniform(*_RUN_S), stop=stop)
             if trial is None:
                 figures.unbegun += 1
@@ -76,6 +81,18 @@ def run(root: Path, tasks: dict[str, Small], trials: int, killed: int) -> Figure
                 figures.mistaken += 1
             print(_line(trial), flush=True)
     return figures
+
+
+def _turns(trials: int, killed: int) -> list[Turn]:
+    """Every signal with every kind again and again, and, spread over them, those that cannot answer."""
+    usual = itertools.cycle((trigger, kind, False) for kind in KINDS for trigger in SIGNALS)
+    unanswered = itertools.cycle((trigger, kind, True) for kind in KINDS for trigger in _OWNERS)
+    turns: list[Turn] = []
+    for number in range(trials):
+        turns.append(next(usual))
+        if number * killed // trials != (number + 1) * killed // trials:
+            turns.append(next(unanswered))
+    return turns
 
 
 def attempt(house: House, task: Small, trigger: Trigger, run_s: float, *, stop: bool) -> Trial | None:
@@ -117,7 +134,7 @@ def _print(figures: Figures) -> None:
     unanswered = [one.record.steps_lost for one in figures.trials if one.record.halt is Halt.KILLED]
     work.figure("giveback_p50", percentile(gone, 0.50), "ms")
     work.figure("giveback_p99", percentile(gone, 0.99), "ms")
-    work.figure("giveback_max", max(gone), "ms")
+    work.figure("giveback_max", max(gone, default=math.nan), "ms")
     work.figure("giveback_detect_p99", percentile(asked, 0.99), "ms")
     work.figure("giveback_from_asked_p99", percentile([one.gone_ms - one.asked_ms for one in owners], 0.99), "ms")
     work.figure("giveback_deadline_kills", sum(one.record.halt is Halt.KILLED for one in owners), "trials")
@@ -149,8 +166,8 @@ def _line(one: Trial) -> str:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Nearest rank: the smallest value that at least this share of the trials does not exceed."""
-    ordered = sorted(values)
+    """Nearest rank: the smallest value that at least this share of the trials does not exceed; not a number without trials."""
+    ordered = sorted(values) or [math.nan]
     return ordered[max(0, -(-len(ordered) * round(share * 100) // 100) - 1)]
 
 
@@ -160,4 +177,6 @@ def _made(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 300, int(sys.argv[2]) if len(sys.argv) > 2 else 30)
+    words = [float(word) for word in sys.argv[1:]]
+    trials, killed, minutes = words + [300, 30, 25][len(words) :]
+    main(int(trials), int(killed), minutes)
