@@ -13,6 +13,7 @@ from desktop_app.core.settings import Settings
 from desktop_app.core.state import Cooldown, NoticeKind, Paid, Reason, Sharing, State, Trigger
 from desktop_app.core.task import Phase, Progress
 from desktop_app.core.update.work import CRASHES_BORNE, MISHAPS_BORNE
+from desktop_app.wire.codec import durable
 from tests.builders import (
     NOON,
     a_checkpoint,
@@ -183,6 +184,15 @@ def test_a_clock_set_back_does_not_let_a_task_rest_for_days() -> None:
     back = m.ClockTicked(NOON - timedelta(days=2), Zone())
     assert phase(hear(state, back)[0]) is Phase.READY, "nobody has looked since"
     assert phase(hear(state, back, m.PresenceSensed(state.presence))[0]) is Phase.STARTING
+
+
+def test_the_number_of_a_worker_that_ended_is_forgotten() -> None:
+    """By now it may be another program's, whose use of the GPU would be taken for ours."""
+    state = hear(a_state(task=a_task(Phase.STARTING)), STARTED)[0]
+    assert state.task is not None and state.task.pid == 4_242
+    assert durable(state).task == replace(state.task, pid=0), "nor is it kept over a restart"
+    crashed = hear(state, m.WorkerFailed("task-1", "signal 11"))[0]
+    assert crashed.task is not None and crashed.task.pid == 0
 
 
 def test_a_task_that_rests_is_returned_when_the_owner_wants_the_gpu() -> None:
