@@ -133,17 +133,17 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
 def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_latest: int) -> None:
     from desktop_app.worker.snapshot import Cadence
 
-    cadence, committed, said, loss, ended = Cadence(at_latest or kind.steps), first, 0.0, None, time.perf_counter()
+    cadence = Cadence(at_latest or kind.steps, sum(tensor.nbytes for tensor in kind.state().values()))
+    said, loss, ended = 0.0, None, time.perf_counter()
     for index in range(first, kind.steps):
         if not arena.may_begin(index):
             _yield(line, kind, arena, index)
         begun = ended
         loss = kind.step(index)
         ended = time.perf_counter()
-        cadence.stepped(ended - begun)
-        if index + 1 - committed >= cadence.every:
+        if cadence.stepped(ended - begun):
             cadence.committed(arena.commit(kind.state(), index + 1).seconds)
-            committed, ended = index + 1, time.perf_counter()
+            ended = time.perf_counter()
         if ended - said >= PROGRESS_S:
             line.say(ipc.Progress(index + 1, kind.steps, loss, 1000 * (ended - begun)))
             said = ended

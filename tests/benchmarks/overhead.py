@@ -5,15 +5,19 @@ steps, the other the real worker, in its sandbox, watched and committing its sta
 Where a process' memory comes to lie is drawn at its start and weighs more than what supervision does, so both are started
 anew several times. `overhead_train` and `overhead_infer` are the medians over starts of (steps/s supervised) / (steps/s bare),
 with the 95 % interval of the median; `…_processor` are the same per second of processor time, which a busy machine disturbs
-less. `snapshot_cost_percent` is the share of the worker's processor time that went into commits, of the dearer kind.
+less. `snapshot_cost_percent` is the share of the worker's processor time that goes into commits, of the dearer kind, while nothing
+stops the worker.
 """
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -23,9 +27,10 @@ from desktop_app.adapters.supervisor import Supervisor, Tuning
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
 from tests.benchmarks import work
-from tests.benchmarks.pairing import Ratios, Side, compare, interval
+from tests.benchmarks.pairing import Side, compare, interval
 
 _TOLD_S = 0.25
+_ALONE_S = 15.0
 _PATIENT = Patience(start_s=600, silence_s=3600, stall_s=3600)  # the worker is stopped half of the time
 _WORKER = Path(__file__).with_name("counted_worker.py")
 
@@ -55,18 +60,20 @@ def main(starts: int, pairs: int, seconds: float) -> None:
         for name in work.TASKS:
             found = []
             for start in range(starts):
-                ratios, share = _start(name, folder, start, pairs, seconds)
-                found.append(ratios)
-                shares.append(share)
-                told = f"{ratios.clock:.4f} by the clock, {ratios.processor:.4f} by processor time, {100 * share:.2f} % commits"
+                with _both(name, folder, start) as (managed, plain):
+                    found.append(compare(managed, plain, pairs, seconds))
+                    if start + 1 == starts:
+                        shares.append(_share(managed, folder / f"{name}-{start}"))
+                told = f"{found[-1].clock:.4f} by the clock, {found[-1].processor:.4f} by processor time"
                 print(f"{name}, start {start + 1}: {told} (load {psutil.getloadavg()[0]:.1f})", flush=True)
             _report(f"overhead_{name}_processor", [one.processor for one in found])
             _report(f"overhead_{name}", [one.clock for one in found])
     work.figure("snapshot_cost_percent", 100 * max(shares), "%")
 
 
-def _start(name: str, folder: Path, number: int, pairs: int, seconds: float) -> tuple[Ratios, float]:
-    """Both sides started anew and compared; the worker's share of commits."""
+@contextmanager
+def _both(name: str, folder: Path, number: int) -> Iterator[tuple[Side, Side]]:
+    """Both sides started anew, and ended."""
     posted, root = SimpleQueue[m.Message](), folder / f"{name}-{number}"
     tuning = Tuning(threads=work.THREADS, patience=_PATIENT, script=_WORKER)
     lease = work.lease(root / "blobs", f"aaaa{number:04}", work.TASKS[name])
@@ -77,20 +84,23 @@ def _start(name: str, folder: Path, number: int, pairs: int, seconds: float) -> 
         managed = Side(_started(posted), lambda: _told(posted))
         plain = Side(process.pid, lambda: _printed(process))
         plain.next_count()
-        ratios = compare(managed, plain, pairs, seconds)
+        yield managed, plain
     finally:
         process.kill()
         process.communicate()
         supervisor.close()
-    return ratios, _share(root / "logs" / "worker.log")
 
 
-def _share(log: Path) -> float:
-    """The share of commits, as the worker said after its last one."""
-    lines = [line.split() for line in log.read_text().splitlines() if "commits" in line]
-    if not lines:
-        raise SystemExit("the worker committed nothing")
-    return float(lines[-1][-3]) / float(lines[-1][-1])
+def _share(managed: Side, root: Path) -> float:
+    """The share of commits while the worker goes on, as it tells itself."""
+    os.kill(managed.pid, signal.SIGCONT)
+    told = []
+    for _ in range(2):
+        time.sleep(_ALONE_S)
+        lines = [line.split() for line in (root / "logs" / "worker.log").read_text().splitlines() if "commits" in line]
+        told.append((float(lines[-1][-3]), float(lines[-1][-1])))
+    (before, begun), (after, ended) = told
+    return (after - before) / (ended - begun)
 
 
 def _report(name: str, ratios: list[float]) -> None:
