@@ -17,14 +17,24 @@ from typing import Protocol
 from desktop_app.core.effects import Effect, GiveBack
 from desktop_app.core.errors import AppError
 from desktop_app.core.lateness import late_s
-from desktop_app.core.messages import ClockTicked, DiskFilled, GpuMeasured, Message, PresenceSensed, WorkerProgressed
+from desktop_app.core.messages import (
+    ClockTicked,
+    DiskFilled,
+    GpuMeasured,
+    MemoryMeasured,
+    Message,
+    PresenceSensed,
+    ProgramsListed,
+    WorkerProgressed,
+)
 from desktop_app.core.state import EPOCH, State
 from desktop_app.core.update import still_due, update
 from desktop_app.wire.codec import durable, encode_message
 
 SAVE_AGAIN_S = 2.0
 STORY_LINES = 1_000  # what waits for a full disk is bounded
-_MEASUREMENTS = (ClockTicked, GpuMeasured, PresenceSensed, WorkerProgressed)
+_NOT_TOLD = (ClockTicked, GpuMeasured, MemoryMeasured, PresenceSensed, WorkerProgressed, ProgramsListed)
+"""By the story, which a bug report carries: measurements, and which programs somebody runs."""
 
 
 class Ledger(Protocol):
@@ -105,7 +115,7 @@ class Engine:
 
     def _queue(self, message: Message, effects: tuple[Effect, ...]) -> None:
         waiting = self._waiting
-        story = waiting.story if isinstance(message, _MEASUREMENTS) else (*waiting.story, encode_message(message))[-STORY_LINES:]
+        story = waiting.story if isinstance(message, _NOT_TOLD) else (*waiting.story, encode_message(message))[-STORY_LINES:]
         self._waiting = _Batch(self.state, story, waiting.effects + effects, waiting.marks)
         if effects or story or durable(self.state) != self._saved:
             self._work.set()

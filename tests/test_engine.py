@@ -214,9 +214,9 @@ async def test_what_was_posted_is_settled_only_when_it_is_on_disk(quick: None) -
         assert not house.ledger.states[-1].sharing.on
 
 
-async def test_the_story_leaves_out_measurements() -> None:
+async def test_the_story_leaves_out_measurements_and_what_programs_somebody_runs() -> None:
     async with at_work(a_state(task=a_task())) as house:
-        for message in (*MEASURED, ON):
+        for message in (*MEASURED, m.MemoryMeasured(4_000), m.ProgramsListed(("a game",)), ON):
             house.engine.post(message)
         await house.until(lambda: house.ledger.story)
         assert house.ledger.story == [ON]
