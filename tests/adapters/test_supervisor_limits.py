@@ -64,3 +64,21 @@ def test_a_group_has_the_bounds_that_were_asked_for_and_goes_with_its_worker() -
     finally:
         enclosure.close()
     assert not any(folder.exists() for folder in enclosure.folders)
+
+
+def test_a_scope_that_is_to_end_gets_the_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its weight of ten the worker's last step would stand in line while the owner waits; our own group's weight is left alone."""
+    lines = Path("/proc/self/cgroup").read_text().splitlines()
+    own = next(line.removeprefix("0::/") for line in lines if line.startswith("0::/"))
+    weight = tmp_path / own / "cpu.weight"
+    weight.parent.mkdir(parents=True, exist_ok=True)
+    weight.write_text("10")
+    monkeypatch.setattr(limits, "_MOUNTS", tmp_path)
+    limits.Enclosure().hasten(os.getpid())
+    assert weight.read_text() == "10"
+    scope = limits.Enclosure(prefix=("systemd-run",))
+    scope.hasten(os.getpid())
+    assert weight.read_text() == "10000"
+    weight.unlink()
+    weight.mkdir()
+    scope.hasten(os.getpid())  # a kernel, or a systemd, that does not let us changes nothing

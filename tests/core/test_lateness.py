@@ -1,5 +1,6 @@
 """How long before its message a signal arose: never less than it was, and exact where somebody knows."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,15 @@ from desktop_app.core.messages import Message
 from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
 from desktop_app.core.state import Trigger
-from tests.builders import NOON, a_reading
+from tests.builders import NOON, a_give_back, a_reading
 
 TOUCHED = Presence(idle_s=0.03)
+
+
+def test_an_owners_waiting_begins_at_the_signal() -> None:
+    record = replace(a_give_back(), detected_ms=100.0, stopped_ms=50.0, vram_free_ms=80.0)
+    assert record.back_ms == 180.0
+    assert replace(record, vram_free_ms=None).back_ms == 150.0
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,7 @@ class Cage:
 
         Root may put it first; anybody may undo `stand_back`.
         """
+        self.enclosure.hasten(self.outer.pid)
         for pid in self.processes():
             _nice_session(pid, -20) or _nice_session(pid, 0)
             for thread in _threads(pid):

@@ -40,6 +40,15 @@ class Enclosure:
                 if (folder / name).exists():
                     (folder / name).write_text(str(ram_bytes))
 
+    def hasten(self, pid: int) -> None:
+        """Let the worker of a scope, one of whose processes is `pid`, end quickly: by its weight its last step would stand in line."""
+        if not self.prefix:
+            return
+        with suppress(OSError):
+            lines = Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+            for place in (line.removeprefix("0::/") for line in lines if line.startswith("0::/")):
+                (_MOUNTS / place / "cpu.weight").write_text("10000")
+
     def close(self) -> None:
         """Remove what was made, once the worker is gone."""
         for folder in self.folders:
