@@ -142,7 +142,7 @@ def _print(figures: Figures) -> None:
     work.figure("giveback_stopped_max", max((one.gone_ms for one in stopped), default=0.0), "ms")
     work.figure("corrupt_snapshots", figures.corrupt, "checkpoints")
     work.figure("steps_lost_max", max(answered, default=0), "steps")
-    work.figure("steps_lost_killed_max", max(unanswered, default=0), f"steps, of {INTERVAL} between two snapshots")
+    work.figure("steps_lost_killed_max", max(unanswered, default=0), f"steps; a snapshot is wanted every {INTERVAL}")
 
 
 def _row(name: str, trials: list[Trial]) -> None:

@@ -29,7 +29,7 @@ Params = dict[str, int | float | str]
 
 SEED = 7
 KINDS = ("train.classifier/1", "infer.batch/1", "train.lora/1", "embed/1")
-INTERVAL = 50  # steps between two snapshots, at most
+INTERVAL = 50  # steps between two snapshots, where that costs little enough
 LIMITS = Limits(vram_mb=0, ram_mb=3072, disk_mb=256, wall_s=3600, step_ms=50, output_mb=64)
 _CHECKED = 64  # rows of an inference that are computed again
 
