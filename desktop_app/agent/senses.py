@@ -165,8 +165,9 @@ class Senses:
 
     def _own(self) -> tuple[int, ...]:
         """The worker's process, whose use of the GPU is nobody else's."""
-        task = self._state().task
-        return () if task is None or not task.pid else (task.pid,)
+        state = self._state()
+        pids = (state.gpu.trial.pid, state.task.pid if state.task else 0)
+        return tuple(pid for pid in pids if pid)
 
 
 def _step(state: State) -> float:

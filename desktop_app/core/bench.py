@@ -179,6 +179,7 @@ class Trial:
     record: BenchmarkRecord | None = None  # to be signed
     failures: int = 0
     again: datetime | None = None
+    pid: int = 0  # of its worker, once it started
 
 
 def waiting(trial: Trial, now: datetime) -> datetime | None:

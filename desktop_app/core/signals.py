@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from desktop_app.core.bench import TrialPhase
 from desktop_app.core.gpu import FOREIGN_BUSY_S, DeviceKind
 from desktop_app.core.schedule import Cell, cell_at
 from desktop_app.core.settings import Settings
@@ -67,6 +68,8 @@ def _foreign(state: State) -> Sign:
 
 def _vram(state: State) -> Sign:
     device, used = state.gpu.device, state.gpu.reading.memory_used_mb
+    if state.gpu.trial.phase is not TrialPhase.RESTING:
+        used = state.gpu.reading.foreign_mb  # the benchmark fills the card, but for the reserve, to see how much there is
     if device is None or device.kind is DeviceKind.PRACTICE or used is None:
         return Sign(None)
     left = device.memory_mb - used

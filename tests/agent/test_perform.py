@@ -19,6 +19,7 @@ from desktop_app.agent.perform import Hands
 from desktop_app.agent.power import PowerCap
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
+from desktop_app.core.bench import SignedBenchmark, record_bytes
 from desktop_app.core.errors import AppError
 from desktop_app.core.receipts import canonical
 from desktop_app.core.state import NoticeKind, Trigger
@@ -129,6 +130,14 @@ async def test_a_receipt_is_signed_kept_and_told(world: World) -> None:
     assert signed.signed.receipt == receipt
     assert signed.signed.signature == world.keys.sign_message(OPERATOR, canonical(receipt))
     assert world.store.receipts() == (signed.signed,)
+
+
+async def test_a_benchmark_is_signed_as_a_receipt_is(world: World) -> None:
+    await asyncio.to_thread(world.keys.create_or_open, bytearray(b"the right passphrase"))
+    record = builders.a_benchmark().record
+    world.hands.perform(e.SignBenchmark(record))
+    signature = world.keys.sign_message(OPERATOR, record_bytes(record))
+    assert await world.heard() == [m.BenchmarkSigned(SignedBenchmark(record, signature))]
 
 
 async def test_a_receipt_that_cannot_be_signed_is_said(world: World) -> None:

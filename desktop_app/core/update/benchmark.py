@@ -79,6 +79,8 @@ def hear(
     if trial.phase not in (TrialPhase.RUNNING, TrialPhase.RETURNING) or device is None:
         return state, ()
     match message:
+        case m.WorkerStarted(_, pid):
+            return _with(state, replace(trial, pid=pid)), ()
         case m.WorkerFinished(_, _, metrics):
             measured = measured_of(dict(metrics))
             if measured is None:
@@ -110,7 +112,8 @@ def signed(state: State, one: SignedBenchmark) -> Step:
 def order(device: Device, reading: Reading, reserve_mb: int, seed: int) -> Manifest:
     """The benchmark as the supervisor takes it. It touches all memory but the owner's share, what others hold and the driver's."""
     used = reading.foreign_mb if reading.foreign_mb is not None else reading.memory_used_mb
-    memory = max(16, device.memory_mb - reserve_mb - (used or 0) - _CONTEXT_MB)
+    left = (device.memory_mb - reserve_mb - (used or 0) - _CONTEXT_MB) * (1 << 20)
+    memory = max(16, left // 1_000_000)
     params = (("memory_mb", memory), ("seconds", SUSTAINED_S))
     steps = bench_steps(SUSTAINED_S)
     return Manifest(

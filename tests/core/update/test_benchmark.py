@@ -201,9 +201,18 @@ def test_only_what_the_load_adds_is_counted(idle: int | None, seen: tuple[int, .
     assert state.gpu.trial.record is not None and state.gpu.trial.record.watts == drawn
 
 
+def test_a_card_filled_by_its_own_benchmark_is_not_short_of_memory() -> None:
+    state = update(measuring()[0], m.WorkerStarted(BENCHMARK, 4_711))[0]
+    assert state.gpu.trial.pid == 4_711
+    filled = replace(a_reading(memory_used_mb=24_100), foreign_mb=900)
+    assert update(state, m.GpuMeasured("GPU-1", filled))[1] == ()
+    taken = update(state, m.GpuMeasured("GPU-1", replace(filled, foreign_mb=24_200)))[1]
+    assert [effect.trigger for effect in taken if isinstance(effect, e.GiveBack)] == [Trigger.VRAM], "by somebody else it is"
+
+
 def test_the_memory_of_others_and_the_owners_share_are_left_alone() -> None:
     params = dict(order(a_device(), a_reading(memory_used_mb=1_000), 512, 1).params)
-    assert params["memory_mb"] == 24_564 - 1_000 - 512 - 512
+    assert params["memory_mb"] == (24_564 - 1_000 - 512 - 512) * 1.048576 // 1
     ours = replace(a_reading(memory_used_mb=9_000), foreign_mb=300)
-    assert dict(order(a_device(), ours, 512, 1).params)["memory_mb"] == 24_564 - 300 - 512 - 512
+    assert dict(order(a_device(), ours, 512, 1).params)["memory_mb"] == (24_564 - 300 - 512 - 512) * 1.048576 // 1
     assert dict(order(a_device(memory_mb=900), a_reading(memory_used_mb=None), 512, 1).params)["memory_mb"] == 16
