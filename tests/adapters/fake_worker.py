@@ -14,6 +14,7 @@ import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from desktop_app.wire import arena, ipc
@@ -125,7 +126,7 @@ def meddles(side: Side) -> None:
     side.say(ipc.Ready())
     data = Path(side.load.inputs["data"])
     held = os.open(data, os.O_RDONLY)
-    ways = {
+    ways: dict[str, Callable[[], object]] = {
         "write": lambda: data.write_bytes(b"x"), "append": lambda: os.open(data, os.O_WRONLY | os.O_APPEND),
         "reopen": lambda: os.open(f"/proc/self/fd/{held}", os.O_RDWR), "truncate": lambda: os.truncate(data, 0),
         "truncate_fd": lambda: os.ftruncate(held, 0), "chmod": lambda: data.chmod(0o777), "chmod_fd": lambda: os.fchmod(held, 0o777),
