@@ -76,22 +76,23 @@ class SignalsView:
     backs: tuple[BackRow, ...]
 
 
-def view(heard: Heard) -> SignalsView:
-    """The signals page."""
+def view(heard: Heard, known: State | None = None) -> SignalsView:
+    """The signals page; while the engine is silent, with the settings and the log that were `known` last."""
     if isinstance(heard, Silence):
-        rows = tuple(_row(State(), rule, live=False) for rule in _READ)
-        return SignalsView(False, False, rows, (), (), tuple(_limit(Settings(), name) for name in LIMITS), True, ())
+        last = known or State()
+        rows = tuple(_row(last, rule, live=False) for rule in _READ)
+        return SignalsView(False, False, rows, app_names(last.settings), (), _limits(last), last.settings.keep_awake, _backs(last))
     apps = app_names(heard.settings)
-    known = {app.casefold() for app in apps}
+    listed = {app.casefold() for app in apps}
     return SignalsView(
         live=True,
         practice=heard.settings.network == "practice",
         rows=tuple(_row(heard, rule, live=True) for rule in _READ),
         apps=apps,
-        programs=tuple(phrases.plain(one) for one in heard.programs if one.casefold() not in known),
-        limits=tuple(_limit(heard.settings, name) for name in LIMITS),
+        programs=tuple(phrases.plain(one) for one in heard.programs if one.casefold() not in listed),
+        limits=_limits(heard),
         keep_awake=heard.settings.keep_awake,
-        backs=tuple(_back(heard, record) for record in heard.give_backs[:BACKS_SHOWN]),
+        backs=_backs(heard),
     )
 
 
@@ -104,6 +105,10 @@ def _row(state: State, rule: Rule, *, live: bool) -> SignalRow:
     return SignalRow(name, rule.switch, switched_on(state.settings, rule), now, last, asking, spoken)
 
 
+def _limits(state: State) -> tuple[Limit, ...]:
+    return tuple(_limit(state.settings, name) for name in LIMITS)
+
+
 def _limit(settings: Settings, name: str) -> Limit:
     declared, value, title = _DECLARED[name], getattr(settings, name), say(f"signals.limit.{name}")
     if name == "idle_after_s":
@@ -111,6 +116,10 @@ def _limit(settings: Settings, name: str) -> Limit:
         return Limit(name, title, value, declared.least, declared.most, choices=choices)
     none, hint = (words().get(f"signals.limit.{name}.{more}", "") for more in ("none", "hint"))
     return Limit(name, title, value, declared.least, declared.most, say(f"signals.unit.{name}"), _STEPS.get(name, 1), none, hint)
+
+
+def _backs(state: State) -> tuple[BackRow, ...]:
+    return tuple(_back(state, record) for record in state.give_backs[:BACKS_SHOWN])
 
 
 def _back(state: State, record: GiveBackRecord) -> BackRow:

@@ -127,6 +127,9 @@ def test_nothing_can_be_clicked_while_the_engine_is_away(desk: Desk) -> None:
     desk.page.show_heard(Silence.LOST)
     widgets = (*desk.page.table.switches.values(), *desk.page.limits.fields.values(), desk.page.apps.running, desk.page.apps.typed)
     assert not any(widget.isEnabled() for widget in (*widgets, desk.page.apps.add, desk.page.limits.awake))
+    assert not desk.page.table.switches["pause_on_remote_desktop"].isChecked(), "what was known last stays"
+    assert desk.number("vram_reserve_mb").value() == 1_024 and len(desk.page.apps.names) == 2
+    assert len(view(Silence.LOST, states.watched()).backs) == 4
 
 
 # --- the programs

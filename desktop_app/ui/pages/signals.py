@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QCheckBox, QGridLayout, QSizePolicy, QWidget
 
 from desktop_app.core.messages import OwnerAskedPrograms, OwnerChangedSettings, OwnerMessage
 from desktop_app.core.settings import Value
+from desktop_app.core.state import State
 from desktop_app.ui.pages.frame import Page
 from desktop_app.ui.pages.signals_chosen import AppsCard, LimitsCard
 from desktop_app.ui.present import Heard, Silence
@@ -26,6 +27,7 @@ class SignalsPage(Page):
         super().__init__(say("signals.title"), parent)
         self._post = post
         self._view: SignalsView | None = None
+        self._known: State | None = None
         self.table = TableCard(self._tell)
         self.apps = AppsCard(self._tell, self._ask)
         self.limits = LimitsCard(self._tell)
@@ -37,7 +39,9 @@ class SignalsPage(Page):
 
     def show_heard(self, heard: Heard) -> None:
         """Draw what was heard last."""
-        seen = view(heard)
+        if isinstance(heard, State):
+            self._known = heard
+        seen = view(heard, self._known)
         self.table.show_switches(seen)  # also when nothing else changed: a click flips one before the engine has spoken
         self.limits.show_limits(seen)
         if seen == self._view:
@@ -77,7 +81,7 @@ class TableCard(Card):
         for column, longest in ((1, "signals.now.untold"), (2, "signals.last.room")):  # so that nothing jumps as the words change
             self._grid.setColumnMinimumWidth(column, Text(Tone.CAPTION, say(longest)).sizeHint().width())
         self.body.addLayout(self._grid)
-        self.body.addWidget(Text(Tone.CAPTION, say("signals.hint"), lines=2))
+        self.body.addWidget(Text(Tone.CAPTION, say("signals.hint")))
 
     def show_switches(self, seen: SignalsView) -> None:
         """Every switch as the engine has it."""

@@ -24,7 +24,7 @@ class AppsCard(Card):
         self._tell, self._ask = tell, ask
         self._view: SignalsView | None = None
         self.names: list[QPushButton] = []
-        self._none = Text(Tone.CAPTION, say("signals.apps.none"), lines=2)
+        self._none = Text(Tone.CAPTION, say("signals.apps.none"))
         self._grid = QGridLayout()
         self._grid.setSpacing(GAP)
         self.running = QPushButton(say("signals.apps.running"))
@@ -54,8 +54,8 @@ class AppsCard(Card):
         for widget in (self.running, self.typed, self.add):
             widget.setEnabled(seen.live)
         if before is None or before.apps != seen.apps:
-            self._none.setVisible(not seen.apps)
             self._list(seen.apps)
+        self._none.setVisible(seen.live and not seen.apps)
         if self.menu.isVisible() and before is not None and before.programs != seen.programs:
             self._fill()
 
