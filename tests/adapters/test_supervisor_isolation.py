@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from desktop_app.adapters.supervisor import cage, sandbox, selftest, walls
+from desktop_app.adapters.supervisor.hosted import HostedWorker, Order
 from desktop_app.adapters.supervisor.limits import Enclosure
+from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.once import run_sandboxed
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
 from desktop_app.core import messages as m
@@ -193,6 +195,22 @@ def test_a_listener_that_was_reached_is_a_wall_that_fell() -> None:
     with socket.create_connection(("127.0.0.1", bait.spec()["tcp"])):  # type: ignore[arg-type]
         assert not bait.silence().held
     bait.close()
+
+
+def test_a_worker_that_waits_has_been_judged_and_its_bait_is_gone(tmp_path: Path) -> None:
+    worker = HostedWorker(Order("", {}, {}, 0, bounds=Bounds(threads=1), script=WORD), WorkerLog(tmp_path / "log"))
+    try:
+        trial, end = worker._walls, time.monotonic() + 20
+        assert trial is not None
+        port = trial._bait.spec()["tcp"]
+        while not trial.judged and time.monotonic() < end:
+            assert not worker.ended_while_waiting(1)
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(("127.0.0.1", port))  # type: ignore[arg-type]
+        assert worker.fallen() == ()
+    finally:
+        worker.end()
+        worker.close()
 
 
 def fallen_walls(stray: tuple[int, ...] = ()) -> set[str]:

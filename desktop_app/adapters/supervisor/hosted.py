@@ -124,11 +124,16 @@ class HostedWorker:
         poll = select.poll()
         for descriptor in (self._wake, self.cage.log, self.cage.outer_fd):
             poll.register(descriptor, select.POLLIN)
+        trial = self._walls if self._walls and not self._walls.judged else None
+        if trial:
+            poll.register(trial, 0)  # its report is complete when the other end is closed, which needs no asking for
         ready = {descriptor for descriptor, _ in poll.poll(max(0.0, timeout_s) * 1000)}
         if self._wake in ready:
             os.eventfd_read(self._wake)
         if self.cage.log in ready:
             self._read_log()
+        if trial and trial.fileno() in ready:
+            trial.fallen()
         return self.cage.outer_fd in ready
 
     def wait(self, timeout_s: float) -> list[Event]:

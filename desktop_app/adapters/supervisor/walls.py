@@ -95,8 +95,17 @@ class Walls:
         os.close(self._spec)
         os.close(self._report_end)
 
+    @property
+    def judged(self) -> bool:
+        """Whether the verdict is taken; the listeners are gone then, so that no stray visitor of later is laid to the sandbox."""
+        return self._verdict is not None
+
+    def fileno(self) -> int:
+        """Of the report."""
+        return self._report
+
     def fallen(self) -> tuple[Check, ...]:
-        """What did not hold, or was not tried; empty when all is well. The program speaks after its report is written."""
+        """What did not hold, or was not tried; empty when all is well. Asked when the program has spoken, or the report is closed."""
         if self._verdict is None:
             said = b""
             with suppress(BlockingIOError):
