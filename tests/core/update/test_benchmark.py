@@ -15,6 +15,7 @@ from desktop_app.core.state import Cooldown, Gpu, NoticeKind, Reason, Sharing, S
 from desktop_app.core.task import Phase
 from desktop_app.core.update import still_due, update
 from desktop_app.core.update.benchmark import BENCHMARK, SIGN_AGAIN, SUSTAINED_S, order
+from desktop_app.wire.codec import decode_state, durable, encode_state
 from tests.builders import (
     NOON,
     RTX_4090,
@@ -72,7 +73,8 @@ def test_the_tier_is_what_was_measured_and_not_what_its_memory_promised() -> Non
     assert state.gpu.trial.record is not None
     state = update(state, m.BenchmarkSigned(SignedBenchmark(state.gpu.trial.record, "0x5e")))[0]
     assert state.gpu.tier is Tier.MEDIUM
-    found = update(update(state, m.AgentStarted(NOON, Zone()))[0], m.GpuFound(a_device()))[0]
+    kept = decode_state(encode_state(durable(state)))
+    found = update(update(kept, m.AgentStarted(NOON, Zone()))[0], m.GpuFound(a_device()))[0]
     assert found.gpu.tier is Tier.MEDIUM, "after a restart the record still says so"
 
 
