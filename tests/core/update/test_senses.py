@@ -8,6 +8,7 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.gpu import Reading, Tier
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
@@ -16,7 +17,6 @@ from desktop_app.core.state import (
     Level,
     Market,
     NoticeKind,
-    Presence,
     Readiness,
     Reason,
     Sharing,
