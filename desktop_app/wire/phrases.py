@@ -121,7 +121,8 @@ def give_back_steps(record: GiveBackRecord) -> str:
         parts.append(say("give_back.memory", time=seconds(record.vram_free_ms)))
     if record.halt is not None:
         parts.append(say(f"give_back.halt.{record.halt}"))
-    parts.append(say("give_back.lost" if record.steps_lost else "give_back.lost.none", steps=f"{record.steps_lost:,}"))
+    lost = {0: "give_back.lost.none", 1: "give_back.lost.one"}.get(record.steps_lost, "give_back.lost")
+    parts.append(say(lost, steps=f"{record.steps_lost:,}"))
     return " · ".join(parts)
 
 
