@@ -6,6 +6,7 @@ starts one before there is a task for it.
 
 import os
 import select
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from desktop_app.adapters.supervisor.arena import Arena
 from desktop_app.adapters.supervisor.cage import Cage, spawn
-from desktop_app.adapters.supervisor.channel import Channel, Closed
+from desktop_app.adapters.supervisor.channel import Breach, Channel, Closed
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
 from desktop_app.adapters.supervisor.shelf import IN, Shelf
@@ -24,6 +25,7 @@ from desktop_app.wire import ipc
 
 _CHECKPOINT = ".checkpoint"  # no role begins with a dot
 _END_S = 10.0
+_LINGER_S = 2.0  # between hanging up and ending
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class HostedWorker:
             os.close(self._channel.worker_fd)
             if self._walls:
                 self._walls.started()
+        self._hung_up: float | None = None
         self._poll = select.poll()
         for descriptor in (self._channel.fileno(), self._wake, self.cage.log, self.cage.outer_fd):
             self._poll.register(descriptor, select.POLLIN)
@@ -149,8 +152,11 @@ class HostedWorker:
                 events += self._channel.receive()
             except Closed:
                 self._poll.unregister(self._channel.fileno())
+                self._hung_up = time.monotonic()
         if not events and self.cage.outer_fd in ready:  # what it said before it ended comes first
             events.append(Exited(self.cage.outer.wait()))
+        elif self._hung_up is not None and time.monotonic() - self._hung_up > _LINGER_S:
+            raise Breach("it hung up and lives on")
         return events
 
     def end(self) -> bool:
