@@ -6,7 +6,7 @@ Called by the shell. Nothing is queued while the engine is away: a click must no
 import os
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtNetwork import QLocalSocket
 
 from desktop_app.core.messages import OwnerMessage
@@ -34,7 +34,6 @@ class Bridge(QObject):
         for end in (self._socket.disconnected, self._socket.errorOccurred):
             end.connect(self._lost)
 
-    @Slot()
     def connect_now(self) -> None:
         """Try to reach the engine; tries again by itself until it answers."""
         self._frames, self._strange = link.Frames(), False
@@ -54,7 +53,6 @@ class Bridge(QObject):
             self._socket.write(frame)
             self._socket.flush()
 
-    @Slot()
     def _read(self) -> None:
         self._hush.start()
         try:
@@ -75,7 +73,6 @@ class Bridge(QObject):
         if self._strange:
             self.heard.emit(Silence.OTHER_VERSION)
 
-    @Slot()
     def _lost(self) -> None:
         if not self._retry.isActive():
             self._retry.start(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS * 2**self._failures))
