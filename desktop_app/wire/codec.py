@@ -113,7 +113,7 @@ def durable(state: State) -> State:
         outbox=state.outbox,
         wallet=Wallet(
             address=wallet.address, operator=wallet.operator, balance=wallet.balance, paid=wallet.paid,
-            by_day=wallet.by_day, payouts=wallet.payouts, block=wallet.block,
+            by_day=wallet.by_day, payouts=wallet.payouts, block=wallet.block, practice=wallet.practice,
         ),
         accounts=state.accounts,
         cash_out=state.cash_out,

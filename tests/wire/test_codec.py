@@ -23,6 +23,7 @@ from desktop_app.core.state import (
     Notice,
     NoticeKind,
     Paid,
+    Payout,
     Readiness,
     Reason,
     Sharing,
@@ -201,3 +202,13 @@ def test_every_field_of_the_state_was_thought_about() -> None:
     money = {"outbox", "wallet", "accounts", "cash_out", "cash_outs_asked"}
     saved = {"settings", "sharing", "gpu", "signals", "cooldown", "task", "history", "give_backs", "notices"}
     assert {field.name for field in fields(State)} == measured | held | money | saved
+
+
+def test_every_field_of_the_wallet_was_thought_about() -> None:
+    kept = {
+        "address": "0xa", "operator": "0xb", "balance": MicroUsd(1), "paid": MicroUsd(2), "by_day": (("2026-11-23", 3),),
+        "payouts": (Payout("0x1", MicroUsd(2), "0x2", 3, 4),), "block": 5, "practice": "0xe",
+    }  # fmt: skip
+    anew = {"ready": True, "needs_passphrase": True, "chain_ok": True}
+    assert {field.name for field in fields(Wallet)} == kept.keys() | anew.keys()
+    assert durable(State(wallet=Wallet(**kept, **anew))).wallet == Wallet(**kept)  # type: ignore[arg-type]
