@@ -257,10 +257,10 @@ class Session:
         return m.WorkerFailed(task_id, failure, blameless) if failure else None
 
     def _close(self, outcome: m.Message | None, gone: float, memory: ReadBack | None = None) -> None:
-        if outcome:
-            self._tools.post(outcome)
-        with self._lock:
+        with self._lock:  # who hears the outcome may start the next task at once, and the answer to a give-back comes after it
             self._closed = True
+            if outcome:
+                self._tools.post(outcome)
             asked = self._request is not None
         if asked:
             self._answer(gone, memory or ReadBack())
