@@ -26,6 +26,7 @@ import psutil
 from desktop_app.adapters.supervisor import Supervisor, Tuning
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
+from desktop_app.core.gpu import Device
 from tests.benchmarks import work
 from tests.benchmarks.pairing import Side, compare, interval
 
@@ -35,7 +36,7 @@ _PATIENT = Patience(start_s=600, silence_s=3600, stall_s=3600)  # the worker is 
 _WORKER = Path(__file__).with_name("counted_worker.py")
 
 
-def bare(name: str, folder: Path) -> None:
+def bare(name: str, folder: Path, device: str) -> None:
     """The loop anybody would write: no gate, no commits, no supervisor; says where it is as often as the worker does."""
     import torch
 
@@ -43,7 +44,7 @@ def bare(name: str, folder: Path) -> None:
 
     torch.set_num_threads(work.THREADS)
     task = work.TASKS[name]
-    kind = load(task.kind, work.inputs(task, folder), task.params, work.SEED, "cpu")
+    kind = load(task.kind, work.inputs(task, folder), task.params, work.SEED, device)
     said = 0.0
     for index in range(kind.steps):
         kind.step(index)
@@ -60,7 +61,7 @@ def main(starts: int, pairs: int, seconds: float) -> None:
         for name in work.TASKS:
             found = []
             for start in range(starts):
-                with _both(name, folder, start) as (managed, plain):
+                with both(name, folder, start) as (managed, plain):
                     found.append(compare(managed, plain, pairs, seconds))
                     if start + 1 == starts:
                         shares.append(_share(managed, folder / f"{name}-{start}"))
@@ -72,13 +73,13 @@ def main(starts: int, pairs: int, seconds: float) -> None:
 
 
 @contextmanager
-def _both(name: str, folder: Path, number: int) -> Iterator[tuple[Side, Side]]:
-    """Both sides started anew, and ended."""
+def both(name: str, folder: Path, number: int, device: Device = work.DEVICE) -> Iterator[tuple[Side, Side]]:
+    """Both sides of a task started anew on the device, managed and bare, and ended."""
     posted, root = SimpleQueue[m.Message](), folder / f"{name}-{number}"
     tuning = Tuning(threads=work.THREADS, patience=_PATIENT, script=_WORKER)
-    lease = work.lease(root / "blobs", f"aaaa{number:04}", work.TASKS[name])
-    supervisor = Supervisor(posted.put, root / "blobs", root / "tasks", root / "logs", work.DEVICE, tuning=tuning)
-    process = _bare_process(name, folder)
+    lease = work.lease(root / "blobs", f"aaaa{number:04}", work.TASKS[name], 2048 if device is work.DEVICE else work.CUDA_RAM_MB)
+    supervisor = Supervisor(posted.put, root / "blobs", root / "tasks", root / "logs", device, tuning=tuning)
+    process = _bare_process(name, folder, "cpu" if device is work.DEVICE else "cuda")
     try:
         supervisor.start(lease, None)
         managed = Side(_started(posted), lambda: _told(posted))
@@ -110,10 +111,10 @@ def _report(name: str, ratios: list[float]) -> None:
     work.figure(name, statistics.median(ratios), "ratio")
 
 
-def _bare_process(name: str, folder: Path) -> "subprocess.Popen[str]":
+def _bare_process(name: str, folder: Path, device: str) -> "subprocess.Popen[str]":
     threads = str(work.THREADS)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = (sys.executable, "-m", "tests.benchmarks.overhead", "--bare", name, str(folder))
+    command = (sys.executable, "-m", "tests.benchmarks.overhead", "--bare", name, str(folder), device)
     # a session of its own, as the worker has: the kernel shares the processor out between sessions first
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
 
@@ -155,7 +156,7 @@ def _printed(process: "subprocess.Popen[str]") -> tuple[int, float]:
 
 if __name__ == "__main__":
     if "--bare" in sys.argv:
-        bare(sys.argv[2], Path(sys.argv[3]))
+        bare(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     else:
         words = [*(float(word) for word in sys.argv[1:]), *(6.0, 4.0, 2.5)[len(sys.argv) - 1 :]]
         main(int(words[0]), int(words[1]), words[2])

@@ -25,6 +25,7 @@ from desktop_app.wire.resources import resource
 
 DATA = resource("practice/digits-train.safetensors")
 DEVICE = Device(DeviceKind.PRACTICE, "cpu-0", "CPU", 4096, 65)
+CUDA_RAM_MB = 8192  # what torch with CUDA holds of the host's memory comes to a few thousand
 THREADS = max(1, (os.cpu_count() or 2) // 2)
 PARAMS: dict[str, int | float | str] = {
     "features": 64, "classes": 10, "width": 512, "depth": 2, "batch": 512, "steps": 1_000_000,
@@ -64,7 +65,7 @@ def inputs(task: Work, folder: Path) -> dict[str, Path]:
     return places
 
 
-def lease(blobs: Path, task_id: str, task: Work = TASKS["train"]) -> Lease:
+def lease(blobs: Path, task_id: str, task: Work = TASKS["train"], ram_mb: int = 2048) -> Lease:
     """The task, its data put where the supervisor looks for it."""
     blobs.mkdir(parents=True, exist_ok=True)
     named = []
@@ -73,7 +74,7 @@ def lease(blobs: Path, task_id: str, task: Work = TASKS["train"]) -> Lease:
         sha256 = hashlib.sha256(data).hexdigest()
         (blobs / sha256).write_bytes(data)
         named.append(Blob(role, sha256, len(data), "safetensors"))
-    limits = Limits(vram_mb=0, ram_mb=2048, disk_mb=256, wall_s=3600, step_ms=50, output_mb=64)
+    limits = Limits(vram_mb=0, ram_mb=ram_mb, disk_mb=256, wall_s=3600, step_ms=50, output_mb=64)
     count = steps(catalogue()[task.kind], task.params)
     manifest = Manifest(
         task_id=task_id, job_id="0x" + "12" * 32, renter="0x" + "ab" * 20, kind=task.kind, tier=Tier.PRACTICE, inputs=tuple(named),
