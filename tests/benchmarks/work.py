@@ -25,7 +25,7 @@ from desktop_app.wire.resources import resource
 
 DATA = resource("practice/digits-train.safetensors")
 DEVICE = Device(DeviceKind.PRACTICE, "cpu-0", "CPU", 4096, 65)
-CUDA_RAM_MB = 8192  # what torch with CUDA holds of the host's memory comes to a few thousand
+CUDA_RAM_MB = 8192  # what CUDA keeps in the host's memory counts too; how much that is was not measured
 THREADS = max(1, (os.cpu_count() or 2) // 2)
 PARAMS: dict[str, int | float | str] = {
     "features": 64, "classes": 10, "width": 512, "depth": 2, "batch": 512, "steps": 1_000_000,
