@@ -1,4 +1,4 @@
-"""The window: a sidebar with four pages, and the engine's state at its foot. Built on first opening, by the shell.
+"""The window: a sidebar with five pages, and the engine's state at its foot. Built on first opening, by the shell.
 
 It only arranges; every page draws itself from what was heard last.
 """
@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QWidget
 from desktop_app.core.messages import OwnerMessage
 from desktop_app.ui.icons import face_icon
 from desktop_app.ui.pages.home import HomePage
+from desktop_app.ui.pages.safety import SafetyPage
 from desktop_app.ui.pages.schedule import SchedulePage
 from desktop_app.ui.pages.signals import SignalsPage
 from desktop_app.ui.pages.wallet import WalletPage
@@ -20,7 +21,7 @@ from desktop_app.wire.phrases import say
 
 
 class Window(QWidget):
-    """Home, Schedule, Signals and Wallet."""
+    """Home, Schedule, Signals, Safety and Wallet."""
 
     def __init__(self, post: Callable[[OwnerMessage], None], confide: Callable[[str, str], None]) -> None:
         super().__init__()
@@ -28,8 +29,9 @@ class Window(QWidget):
         self.setWindowIcon(face_icon(Look.WORKING))
         self.home = HomePage(post, lambda: self.show_page("wallet"))
         self.schedule, self.signals, self.wallet = SchedulePage(post), SignalsPage(post), WalletPage(post, confide)
-        self._pages: dict[str, HomePage | SchedulePage | SignalsPage | WalletPage] = {
-            "home": self.home, "schedule": self.schedule, "signals": self.signals, "wallet": self.wallet
+        self.safety = SafetyPage()
+        self._pages: dict[str, HomePage | SchedulePage | SignalsPage | SafetyPage | WalletPage] = {
+            "home": self.home, "schedule": self.schedule, "signals": self.signals, "safety": self.safety, "wallet": self.wallet
         }  # fmt: skip
         self._stack = QStackedWidget()
         self.sidebar = Sidebar(tuple(self._pages), self._picked)
@@ -50,7 +52,7 @@ class Window(QWidget):
         return QSize(880, 640).boundedTo(room)
 
     def show_page(self, name: str) -> None:
-        """Turn to a page: "home", "schedule", "signals" or "wallet"."""
+        """Turn to a page: "home", "schedule", "signals", "safety" or "wallet"."""
         self.sidebar.buttons[name].setChecked(True)
         self._stack.setCurrentWidget(self._pages[name])
 

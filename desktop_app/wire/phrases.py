@@ -21,7 +21,7 @@ from desktop_app.wire.resources import resource
 
 _MOST_TYPED = 30
 _MOST_DETAIL = 200
-_MOST_ADVICE = 600  # a command that is cut short helps nobody
+MOST_ADVICE = 600  # a command that is cut short helps nobody
 _QUARTER_S = 900
 
 
@@ -51,7 +51,7 @@ def why(state: State) -> str:
     reason, until, detail = state.why.reason, state.why.until, state.why.detail
     if until is None and reason in (Reason.WORKING, Reason.WAITING_FOR_TASK):
         until = schedule_change(state)
-    most = _MOST_ADVICE if reason is Reason.SANDBOX_NOT_READY else _MOST_DETAIL
+    most = MOST_ADVICE if reason is Reason.SANDBOX_NOT_READY else _MOST_DETAIL
     more = {"finishing": state.sharing.finishing, "until": until is not None, "detail": bool(detail)}
     key = next((f"why.{reason}.{part}" for part, holds in more.items() if holds and f"why.{reason}.{part}" in words()), f"why.{reason}")
     return say(

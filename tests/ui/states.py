@@ -10,6 +10,7 @@ from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
+    Check,
     GiveBackRecord,
     Gpu,
     Halt,
@@ -189,3 +190,40 @@ def gaming() -> State:
     return replace(state, task=None, why=Why(Reason.APP_RUNNING, detail="hades"), signals=(
         Mark(Trigger.APP, NOW - timedelta(minutes=2), NOW, asking=True), *(one for one in state.signals if one.trigger is not Trigger.APP),
     ))  # fmt: skip
+
+
+_WALLS = (
+    ("no_network", "['lo'], 0 routes"), ("no_tcp", "[Errno 97] Address family not supported by protocol"),
+    ("no_udp", "[Errno 97] Address family not supported by protocol"), ("no_unix_socket", "[Errno 2] No such file or directory"),
+    ("no_abstract_socket", "[Errno 111] Connection refused"), ("no_home", "[Errno 2] No such file or directory: '/home/me'"),
+    ("no_canary", "[Errno 2] No such file or directory"), ("no_runtime", "[Errno 2] No such file or directory: '/run/user/1000'"),
+    ("no_keys", "[Errno 2] No such file or directory"), ("read_only", "/dev/shm, /tmp"), ("little_room", "8 MB, 8 MB"),
+    ("no_other_processes", "2 processes"), ("no_environment", "[]"), ("no_namespaces", "unshare(CLONE_NEWUSER)"),
+    ("no_ptrace", "ptrace(PTRACE_TRACEME)"), ("no_privileges", "[]"), ("own_namespaces", "[]"), ("no_devices", "[]"),
+    ("no_descriptors", "[]"), ("few_processes", "21"), ("small_files", "[Errno 27] File too large"), ("no_core_dumps", "(1, 1)"),
+    ("bounded_private_memory", "[Errno 12] Cannot allocate memory"), ("bounded_memory", "ended at the limit"),
+    ("nothing_heard", "by the agent's listeners"),
+)  # fmt: skip
+FIX = (
+    "This system's AppArmor forbids sandboxes to ordinary programs. Allow them to bubblewrap with: sudo apt install bubblewrap "
+    "apparmor-profiles && sudo cp /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && sudo apparmor_parser "
+    "-r /etc/apparmor.d/bwrap-userns-restrict"
+)
+
+
+def shut_in(*fallen: str, fix: str = "", level: Level = Level.ISOLATED) -> State:
+    """The self-test ran five minutes ago; those walls fell."""
+    checks = tuple(Check(name, name not in fallen, "it answered" if name in fallen else seen) for name, seen in _WALLS)
+    ready = Readiness(Level.NONE if fallen else level, checks, fix, True, tested=NOW - timedelta(minutes=5))
+    return replace(troubled() if fallen else working(nvidia_gpu()), readiness=ready)
+
+
+def not_shut_in() -> State:
+    """AppArmor lets no sandbox start."""
+    started = Check("sandbox_starts", False, "bwrap: setting up uid map: Permission denied")
+    return replace(troubled(), readiness=Readiness(Level.NONE, (started,), FIX, True, tested=NOW - timedelta(seconds=20)))
+
+
+def untested(testing: bool = False) -> State:
+    """The first start: nothing was tried yet, or it is being tried."""
+    return replace(fresh(), readiness=Readiness(testing=testing))

@@ -10,7 +10,7 @@ from desktop_app.core.gpu import Foreign, Reading
 from desktop_app.core.presence import Presence
 from desktop_app.core.settings import Refused, change
 from desktop_app.core.signals import forgotten
-from desktop_app.core.state import Cooldown, Notice, NoticeKind, Sharing, State
+from desktop_app.core.state import Cooldown, Level, Notice, NoticeKind, Sharing, State
 
 NOTICES_KEPT = 10
 DETAIL_KEPT = 300  # characters; some of these words come from strangers
@@ -60,7 +60,10 @@ def _turn(state: State, on: bool) -> State:
         state = replace(state, presence=Presence(), looked=False)
         gpu = replace(gpu, reading=Reading(), foreign=Foreign(), fault=None)
     state = replace(state, signals=forgotten(state.signals), crashed=())
-    return replace(state, sharing=sharing, gpu=gpu, cooldown=Cooldown(), readiness=replace(state.readiness, tested=None))
+    ready = state.readiness
+    if ready.level is not Level.ISOLATED or not ready.runtime:
+        ready = replace(ready, tested=None)
+    return replace(state, sharing=sharing, gpu=gpu, cooldown=Cooldown(), readiness=ready)
 
 
 def _finish(state: State) -> State:

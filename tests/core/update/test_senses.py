@@ -124,6 +124,11 @@ def test_a_machine_that_failed_its_test_is_tried_again_after_a_minute_or_a_click
     assert e.TestSandbox() in update(state, m.OwnerTurnedSharing(on=True))[1]
 
 
+def test_a_click_does_not_forget_when_a_sandbox_that_holds_was_tested() -> None:
+    state = a_state(readiness=replace(a_readiness(), tested=NOON))
+    assert update(state, m.OwnerTurnedSharing(on=True))[0].readiness.tested == NOON
+
+
 def test_a_sandbox_that_leaks_keeps_the_fix_to_show() -> None:
     state = update(a_state(readiness=Readiness(runtime=True)), m.SandboxTested(Level.NONE, (), "do this"))[0]
     assert state.why.reason is Reason.SANDBOX_NOT_READY and state.why.detail == "do this"
