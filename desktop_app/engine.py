@@ -9,20 +9,32 @@ overtook on the way, a start that waited for the disk, is not performed any more
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from desktop_app.core.effects import Effect, GiveBack
 from desktop_app.core.errors import AppError
-from desktop_app.core.messages import ClockTicked, DiskFilled, GpuMeasured, Message, PresenceSensed, WorkerProgressed
+from desktop_app.core.lateness import late_s
+from desktop_app.core.messages import (
+    ClockTicked,
+    DiskFilled,
+    GpuMeasured,
+    MemoryMeasured,
+    Message,
+    PresenceSensed,
+    ProgramsListed,
+    WorkerProgressed,
+)
 from desktop_app.core.state import EPOCH, State
 from desktop_app.core.update import still_due, update
 from desktop_app.wire.codec import durable, encode_message
 
 SAVE_AGAIN_S = 2.0
 STORY_LINES = 1_000  # what waits for a full disk is bounded
-_MEASUREMENTS = (ClockTicked, GpuMeasured, PresenceSensed, WorkerProgressed)
+_NOT_TOLD = (ClockTicked, GpuMeasured, MemoryMeasured, PresenceSensed, WorkerProgressed, ProgramsListed)
+"""By the story, which a bug report carries: measurements, and which programs somebody runs."""
 
 
 class Ledger(Protocol):
@@ -50,7 +62,7 @@ class Engine:
         self._ledger = ledger
         self._perform = perform
         self._publish = publish
-        self._inbox: asyncio.Queue[Message | asyncio.Future[None]] = asyncio.Queue()
+        self._inbox: asyncio.Queue[tuple[Message | asyncio.Future[None], float]] = asyncio.Queue()  # and when it was posted
         self._loop = asyncio.get_running_loop()
         self._waiting = _Batch(state, (), ())
         self._saved = durable(state)
@@ -61,12 +73,12 @@ class Engine:
     def post(self, message: Message) -> None:
         """Put a message in the inbox; from any thread. After the loop has ended there is nobody to tell, and it is dropped."""
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._inbox.put_nowait, message)
+            self._loop.call_soon_threadsafe(self._inbox.put_nowait, (message, time.monotonic()))
 
     async def settled(self) -> None:
         """Wait until everything posted before is on disk, so that whoever handed it over may forget it; from the loop only."""
         mark = self._loop.create_future()
-        self._loop.call_soon(self._inbox.put_nowait, mark)
+        self._loop.call_soon(self._inbox.put_nowait, (mark, time.monotonic()))
         await mark
 
     async def run(self) -> None:
@@ -86,7 +98,7 @@ class Engine:
 
     async def _think(self) -> None:
         while True:
-            message = await self._inbox.get()
+            message, posted = await self._inbox.get()
             if isinstance(message, asyncio.Future):
                 self._waiting = replace(self._waiting, marks=(*self._waiting.marks, message))
                 self._work.set()
@@ -95,14 +107,15 @@ class Engine:
             self.state, effects = update(before, message)
             for effect in effects:
                 if isinstance(effect, GiveBack):
-                    self._perform(effect)
+                    late = late_s(message, effect.trigger) + time.monotonic() - posted
+                    self._perform(replace(effect, late_ms=1000 * late))
             self._queue(message, tuple(effect for effect in effects if not isinstance(effect, GiveBack)))
             if replace(before, now=EPOCH) != replace(self.state, now=EPOCH):
                 self._publish(self.state)
 
     def _queue(self, message: Message, effects: tuple[Effect, ...]) -> None:
         waiting = self._waiting
-        story = waiting.story if isinstance(message, _MEASUREMENTS) else (*waiting.story, encode_message(message))[-STORY_LINES:]
+        story = waiting.story if isinstance(message, _NOT_TOLD) else (*waiting.story, encode_message(message))[-STORY_LINES:]
         self._waiting = _Batch(self.state, story, waiting.effects + effects, waiting.marks)
         if effects or story or durable(self.state) != self._saved:
             self._work.set()

@@ -40,6 +40,7 @@ LIBRARIES = {
     "libEGL.so.1": "libegl1",
     "libGL.so.1": "libgl1",
     "libX11-xcb.so.1": "libx11-xcb1",
+    "libXrandr.so.2": "libxrandr2",
     "libXss.so.1": "libxss1",
     "libdbus-1.so.3": "libdbus-1-3",
     "libfontconfig.so.1": "libfontconfig1",
@@ -66,6 +67,7 @@ TEST_COMMANDS = {
     "xdotool": "xdotool",
     "import": "imagemagick",
     "xprop": "x11-utils",
+    "dbus-daemon": "dbus",
     "gcc": "gcc libc6-dev",
     "git": "git",
 }

@@ -8,10 +8,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypedDict, Unpack
 
+from desktop_app.core.bench import Measured, SignedBenchmark, benchmark_record
 from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.gpu import Device, DeviceKind, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
@@ -22,11 +24,11 @@ from desktop_app.core.state import (
     Gpu,
     JobAccount,
     Level,
+    Mark,
     Market,
     Notice,
     Paid,
     Payout,
-    Presence,
     Readiness,
     Sharing,
     State,
@@ -60,6 +62,10 @@ class _StateParts(TypedDict, total=False):
     readiness: Readiness
     market: Market
     cooldown: Cooldown
+    looked: bool
+    signals: tuple[Mark, ...]
+    programs: tuple[str, ...]
+    awake_until: datetime | None
     why: Why
     offered: Rate | None
     task: Task | None
@@ -80,7 +86,8 @@ def a_state(**parts: Unpack[_StateParts]) -> State:
         settings=Settings(tariff=100_000),
         sharing=Sharing(on=True),
         gpu=a_gpu(),
-        presence=Presence(idle_s=10_000.0, locked=False, full_screen=False, on_battery=False),
+        presence=Presence(idle_s=10_000.0, locked=False, full_screen=False),  # on mains it would be kept awake besides
+        looked=True,
         readiness=a_readiness(),
         market=a_market(),
         wallet=a_wallet(),
@@ -120,10 +127,24 @@ def a_gpu(
     chain_id: int | None = CHAIN_ID,
     lost: bool = False,
     named: Named | None = None,
+    benchmark: SignedBenchmark | None = None,
 ) -> Gpu:
-    """A registered device with a reading."""
+    """A registered and measured device with a reading."""
     device = device or a_device()
-    return Gpu(device, reading or a_reading(), tier, chain_id, registered="" if chain_id is None else device.uuid, lost=lost, named=named)
+    registered = "" if chain_id is None else device.uuid
+    known = benchmark or (a_benchmark(device) if device.kind is DeviceKind.NVIDIA and tier is not None else None)
+    return Gpu(device, reading or a_reading(), tier, chain_id, registered, lost=lost, named=named, benchmark=known)
+
+
+RTX_4090 = Measured(fp32_tflops=80, bf16_tflops=165, fp16_tflops=165, sustained_tflops=150, copy_gbps=930, memory_mb=23_000)
+
+
+def a_benchmark(
+    device: Device | None = None, *, measured: Measured = RTX_4090, engine: str = "", watts: int | None = None, seed: int = 1
+) -> SignedBenchmark:
+    """What was measured of a card of the large tier, signed by nobody."""
+    record = benchmark_record(device or a_device(), measured, engine, seed, int(NOON.timestamp()), watts)
+    return SignedBenchmark(record, "0x" + "5e" * 65)
 
 
 def a_readiness(

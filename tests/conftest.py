@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests.desktop import Desktop, open_desktop
 from tests.leaks import leak_check
@@ -20,6 +21,9 @@ from tests.leaks import leak_check
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
+# how long an example takes says more of the machine than of us
+settings.register_profile("sublet", deadline=None)
+settings.load_profile("sublet")
 _HOUSE = Path(tempfile.mkdtemp(prefix="sublet-test-"))
 _FOLDERS = {
     "HOME": "home",

@@ -36,7 +36,8 @@ def finished(kind: str, inputs: Mapping[str, Path], params: Params, seed: int = 
     """What the whole task gives."""
     made = make(kind, inputs, params, seed)
     run(made)
-    return made.result()
+    given, metrics = made.result()
+    return {role: bytes(data) for role, data in given.items()}, metrics
 
 
 def trained(folder: Path, params: Params, seed: int = 7) -> Path:

@@ -17,6 +17,8 @@ import pytest
 
 from desktop_app import cli
 from desktop_app.__main__ import main
+from desktop_app.core import messages as m
+from desktop_app.core.presence import Presence
 from desktop_app.core.state import Sharing
 from desktop_app.wire import link
 from desktop_app.wire.profile import default
@@ -86,9 +88,10 @@ def test_what_is_no_span_pauses_nothing(span: str, capsys: Capsys) -> None:
 def test_sharing_is_turned_on_and_off(capsys: Capsys) -> None:
     with Agent(away(), still) as agent:
         assert main(["share", "on"]) == 0
-        assert "waits for the next task" in capsys.readouterr().out
+        assert "looking whether you use the computer" in capsys.readouterr().out
+        agent.post(m.PresenceSensed(Presence()))
         assert main(["share", "on"]) == 0
-        capsys.readouterr()
+        assert "waits for the next task" in capsys.readouterr().out
         assert main(["share", "off"]) == 0
         assert capsys.readouterr().out == "Sharing is off; turn it on to earn while you are away.\n"
     assert agent.state.sharing == Sharing()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from desktop_app.__main__ import main
 from desktop_app.core import messages as m
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.state import Check, JobAccount, Level, Market, Paid, Payout, Readiness, Sharing, Wallet
 from desktop_app.core.task import Progress
 from desktop_app.wire.codec import decode_state
@@ -44,6 +45,7 @@ def test_watching_says_every_change_until_the_agent_ends(capsys: Capsys) -> None
         watching.start()
         out = _until(capsys, "Sharing is off")
         agent.post(m.OwnerTurnedSharing(True))
+        agent.post(m.PresenceSensed(Presence()))
         out += _until(capsys, "waits for the next task")
     watching.join(20)
     assert done == [3]
@@ -115,10 +117,13 @@ def test_the_doctor_is_content_only_when_all_is_well(capsys: Capsys) -> None:
     out, _err = capsys.readouterr()
     assert "miss" not in out
     assert "\x07" not in out
-    ill = away(readiness=Readiness(Level.NONE, (Check("network", False, "a route"),), fix="sysctl -w this=1", runtime=True))
+    assert "Sandbox: isolated" in out
+    assert "What that promises: A stranger's task sees no network" in out
+    assert "What it does not: The graphics driver" in out
+    ill = away(readiness=Readiness(Level.NONE, (Check("no_network", False, "a route"),), fix="sysctl -w this=1", runtime=True))
     with Agent(replace(ill, market=Market(trouble="the market does not answer")), still):
         assert main(["doctor"]) == 1
     out, _err = capsys.readouterr()
-    assert "miss    network: a route" in out
+    assert "miss    No network card, no route: a route" in out
     assert "miss  Market: the market does not answer" in out
     assert "To mend the sandbox: sysctl -w this=1" in out

@@ -12,8 +12,10 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
-from desktop_app.core.schedule import Zone
-from desktop_app.core.state import NoticeKind, Presence, Reason, State, Trigger
+from desktop_app.core.presence import Presence
+from desktop_app.core.schedule import CELLS_PER_WEEK, Schedule, Zone
+from desktop_app.core.settings import Settings
+from desktop_app.core.state import NoticeKind, Reason, State, Trigger
 from desktop_app.core.task import Phase, Progress
 from desktop_app.engine import STORY_LINES, Engine
 from desktop_app.wire.codec import decode_message, durable
@@ -145,6 +147,17 @@ async def test_the_gpu_is_given_back_while_a_save_hangs() -> None:
         assert house.done == [e.GiveBack("task-1", Trigger.CLICK, 200)] and house.ledger.states == []
 
 
+async def test_a_give_back_says_how_long_ago_its_signal_arose() -> None:
+    away = Settings(schedule=Schedule("a" * CELLS_PER_WEEK))
+    async with at_work(a_state(task=a_task(), settings=away)) as house:
+        house.engine.post(m.PresenceSensed(Presence(idle_s=0.04), since_s=0.1))
+        time.sleep(0.03)  # the loop is busy meanwhile: that the message waited is the owner's waiting too
+        await house.until(lambda: house.done)
+        (back,) = [effect for effect in house.done if isinstance(effect, e.GiveBack)]
+        assert back.trigger is Trigger.PRESENCE
+        assert 70 <= back.late_ms < 500
+
+
 async def test_the_gpu_is_given_back_while_the_disk_is_full(quick: None) -> None:
     async with at_work(a_state(task=a_task())) as house:
         house.ledger.full = True
@@ -201,9 +214,9 @@ async def test_what_was_posted_is_settled_only_when_it_is_on_disk(quick: None) -
         assert not house.ledger.states[-1].sharing.on
 
 
-async def test_the_story_leaves_out_measurements() -> None:
+async def test_the_story_leaves_out_measurements_and_what_programs_somebody_runs() -> None:
     async with at_work(a_state(task=a_task())) as house:
-        for message in (*MEASURED, ON):
+        for message in (*MEASURED, m.MemoryMeasured(4_000), m.ProgramsListed(("a game",)), ON):
             house.engine.post(message)
         await house.until(lambda: house.ledger.story)
         assert house.ledger.story == [ON]
@@ -223,7 +236,8 @@ async def test_what_a_measurement_changes_for_good_is_written_down() -> None:
     async with at_work(a_state(task=a_task())) as house:
         house.engine.post(m.GpuMeasured("GPU-1", a_reading(temperature=95)))
         await house.until(lambda: house.ledger.states)
-        assert house.ledger.states[-1].task == a_task(Phase.RETURNING) and house.ledger.story == []
+        task = house.ledger.states[-1].task
+        assert task is not None and task.phase is Phase.RETURNING and house.ledger.story == []
 
 
 async def test_a_tick_that_changes_nothing_is_not_shown() -> None:

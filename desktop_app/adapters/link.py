@@ -7,6 +7,7 @@ goes straight to the function that opens keys, never to the inbox. Made by `agen
 """
 
 import asyncio
+import contextlib
 import os
 import socket
 import stat
@@ -113,9 +114,12 @@ class Link:
     async def _show(self, guest: _Guest) -> None:
         await guest.say(link.encode_hello(os.getpid()))
         while True:
-            await guest.news.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(guest.news.wait(), link.BEAT_S)
+            # Without news a greeting says that this loop, which is the engine's own, still turns.
+            word = self._snapshot() if guest.news.is_set() else link.encode_hello(os.getpid())
             guest.news.clear()
-            await guest.say(self._snapshot())
+            await guest.say(word)
             await asyncio.sleep(PUBLISH_EVERY_S)
 
     def _snapshot(self) -> bytes:

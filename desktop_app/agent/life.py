@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import Any
 
+from desktop_app.adapters.awake import Awake
 from desktop_app.adapters.chain import Chain
 from desktop_app.adapters.clock import Clock
 from desktop_app.adapters.keys import Keys
@@ -18,8 +19,10 @@ from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
 from desktop_app.agent import door
 from desktop_app.agent.companion import Companion
+from desktop_app.agent.desk import Desk
 from desktop_app.agent.money import Money
 from desktop_app.agent.perform import Hands
+from desktop_app.agent.power import PowerCap, limit_of
 from desktop_app.agent.senses import Senses
 from desktop_app.agent.wallet import Wallet
 from desktop_app.core.errors import AppError
@@ -47,6 +50,7 @@ class Life:
         self._store = Store(profile.settings, profile.database)
         self._wallet = Wallet(keys, self.post, unattended=unattended)
         self._senses = Senses(profile.root, self._clock, self.post, lambda: self.state)
+        self._awake = Awake()
         self._link = Link(profile.socket, self.post, self._wallet.take_secret, lambda: self.state)
         self._companion = Companion(profile.practice, profile.logs / "practice.log")
         self._engine: Engine | None = None
@@ -69,8 +73,13 @@ class Life:
         loaded = await asyncio.to_thread(self._store.open)
         device = await asyncio.to_thread(self._senses.find)
         profile = self._profile
-        supervisor = Supervisor(self.post, profile.blobs, profile.tasks, profile.logs, device, self._senses.vram_free)
-        hands = Hands(self.post, supervisor, self._keys, self._store, self._ended.set)
+        supervisor = Supervisor(
+            self.post, profile.blobs, profile.tasks, profile.logs, device, self._senses.vram_free, vram_users=self._senses.vram_users
+        )
+        power = PowerCap(profile.root / "power.json", limit_of(device), self.post)
+        await asyncio.to_thread(power.undo)  # what an agent that died may have left
+        desk = Desk(self.post, self._senses.programs, self._awake)
+        hands = Hands(self.post, supervisor, self._keys, self._store, self._ended.set, power, desk)
         self._engine = Engine(loaded.state, self._store, hands.perform, self._link.publish)
         engine = asyncio.create_task(self._engine.run())
         engine.add_done_callback(self._fell)
@@ -78,7 +87,7 @@ class Life:
             await self._begin(loaded.problems, hands)
             await self._ended.wait()
         finally:
-            await self._end(hands, supervisor, engine)
+            await self._end(hands, supervisor, power, engine)
 
     async def _begin(self, problems: tuple[Message, ...], hands: Hands) -> None:
         self.post(AgentStarted(self._clock.now(), self._clock.zone()))
@@ -87,6 +96,7 @@ class Life:
         await self._link.open()
         self._loop(self._senses.tick())
         self._loop(self._senses.look())
+        self._loop(self._senses.measure())
         hands.later(self._open_wallet())
         if self.state.settings.network == PRACTICE:
             self._companion.start()
@@ -144,15 +154,17 @@ class Life:
         if not task.cancelled() and not self._ended.is_set():
             self._ended.set()
 
-    async def _end(self, hands: Hands, supervisor: Supervisor, engine: asyncio.Task[None]) -> None:
+    async def _end(self, hands: Hands, supervisor: Supervisor, power: PowerCap, engine: asyncio.Task[None]) -> None:
         """GPU first, then what can wait."""
         await asyncio.to_thread(supervisor.close)
         await hands.close()
+        await asyncio.to_thread(power.close)
         loops = tuple(self._loops)
         for task in (*loops, engine):
             task.cancel()
         faults = await asyncio.gather(*loops, engine, return_exceptions=True)
         self._senses.let_go()
+        await asyncio.to_thread(self._awake.close)
         self._wallet.forget()
         self._keys.close()
         await self._companion.close()

@@ -68,5 +68,5 @@ def _log_to(path: Path) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS_KEPT)
     logging.basicConfig(handlers=[handler], level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("urllib3", "nats"):
+    for chatty in ("urllib3", "nats", "wakepy"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

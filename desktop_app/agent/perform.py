@@ -13,15 +13,21 @@ from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
+from desktop_app.agent.desk import Desk
 from desktop_app.agent.money import Money
+from desktop_app.agent.power import PowerCap
 from desktop_app.core import effects as e
+from desktop_app.core.bench import BenchmarkRecord, SignedBenchmark, record_bytes
 from desktop_app.core.errors import AppError
-from desktop_app.core.messages import Message, ReceiptSigned, TroubleArose
+from desktop_app.core.messages import BenchmarkSigned, Message, ReceiptSigned, TroubleArose
+from desktop_app.core.money import Rate
 from desktop_app.core.receipts import Receipt, SignedReceipt, canonical
 from desktop_app.core.state import NoticeKind
+from desktop_app.core.task import Lease
 
 log = logging.getLogger(__name__)
 
+_WorkEffect = e.GiveBack | e.TestSandbox | e.StartTask | e.RunBenchmark | e.ForgetTask | e.WarmWorker | e.CoolWorker
 _MarketEffect = (
     e.OfferGpu | e.WithdrawOffer | e.RegisterGpu | e.FetchBundle | e.ResumeLease | e.ReturnLease
     | e.UploadCheckpoint | e.HandBack | e.DeliverResult
@@ -39,6 +45,8 @@ class Hands:
         keys: Keys,
         store: Store,
         quit_now: Callable[[], None],
+        power: PowerCap,
+        desk: Desk,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.market: asyncio.Future[Market] = loop.create_future()
@@ -48,6 +56,8 @@ class Hands:
         self._keys = keys
         self._store = store
         self._quit = quit_now
+        self._power = power
+        self._desk = desk
         self._tasks: set[asyncio.Task[None]] = set()
 
     def perform(self, effect: e.Effect) -> None:
@@ -61,16 +71,20 @@ class Hands:
 
     def _begin(self, effect: e.Effect) -> None:
         match effect:
-            case e.GiveBack(task_id, trigger, deadline_ms):
-                self._supervisor.give_back(task_id, trigger, deadline_ms)
-            case e.TestSandbox():
-                self._supervisor.self_test()
-            case e.StartTask(lease, checkpoint):
-                self._supervisor.start(lease, checkpoint)
-            case e.ForgetTask(task_id):
-                self._supervisor.forget(task_id)
+            case (
+                e.GiveBack() | e.TestSandbox() | e.StartTask() | e.RunBenchmark() | e.ForgetTask() | e.WarmWorker() | e.CoolWorker()
+            ):
+                self._do_work(effect)
+            case e.CapPower(watts):
+                self.later(self._power.cap(watts))
+            case e.SignBenchmark(record):
+                self.later(self._sign_benchmark(record))
             case e.SignReceipt(receipt):
                 self.later(self._sign(receipt))
+            case e.ListPrograms():
+                self.later(self._desk.list_programs())
+            case e.KeepAwake(on):
+                self.later(self._desk.keep_awake(on))
             case e.Quit():
                 self._quit()
             case e.RedeemVouchers() | e.QuoteCashOut() | e.SignCashOut() | e.SendCashOut() | e.WatchCashOut():
@@ -80,6 +94,25 @@ class Hands:
                 | e.UploadCheckpoint() | e.HandBack() | e.DeliverResult()
             ):
                 self.later(self._do_market(effect))
+            case _:
+                assert_never(effect)
+
+    def _do_work(self, effect: _WorkEffect) -> None:
+        match effect:
+            case e.GiveBack(task_id, trigger, deadline_ms, late_ms):
+                self._supervisor.give_back(task_id, trigger, deadline_ms, late_ms)
+            case e.TestSandbox():
+                self._supervisor.self_test()
+            case e.StartTask(lease, checkpoint):
+                self._supervisor.start(lease, checkpoint)
+            case e.RunBenchmark(manifest):
+                self._supervisor.start(Lease(manifest, 0, "", Rate(0)), None)
+            case e.ForgetTask(task_id):
+                self._supervisor.forget(task_id)
+            case e.WarmWorker():
+                self._supervisor.warm()
+            case e.CoolWorker():
+                self._supervisor.cool()
             case _:
                 assert_never(effect)
 
@@ -116,6 +149,10 @@ class Hands:
         await asyncio.to_thread(self._store.add_receipt, signed)
         self._post(ReceiptSigned(signed))
 
+    async def _sign_benchmark(self, record: BenchmarkRecord) -> None:
+        signature = await asyncio.to_thread(self._keys.sign_message, OPERATOR, record_bytes(record))
+        self._post(BenchmarkSigned(SignedBenchmark(record, signature)))
+
     async def _do_market(self, effect: _MarketEffect) -> None:
         market = await asyncio.shield(self.market)
         match effect:
@@ -123,8 +160,8 @@ class Hands:
                 await market.offer(gpu, tier, floor)
             case e.WithdrawOffer():
                 await market.withdraw()
-            case e.RegisterGpu(device, tier, owner, operator):
-                await market.register(device, tier, owner, operator)
+            case e.RegisterGpu(device, tier, owner, operator, benchmark):
+                await market.register(device, tier, owner, operator, benchmark)
             case e.FetchBundle(lease):
                 await market.fetch(lease)
             case e.ResumeLease(lease):

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 from desktop_app.cli.money import cash_out, misused, unlock
+from desktop_app.cli.signals import give_backs, list_or_switch, set_one
 from desktop_app.core import ledger, messages
 from desktop_app.core.gpu import number_of
 from desktop_app.core.snooze import tomorrow_morning
 from desktop_app.core.state import Level, Paid, State
-from desktop_app.wire import phrases
+from desktop_app.wire import isolation, phrases
 from desktop_app.wire.codec import encode_state
 from desktop_app.wire.guest import Guest, NoAgent
 from desktop_app.wire.profile import default
@@ -67,6 +68,13 @@ def _parser() -> argparse.ArgumentParser:
     sending.add_argument("amount", nargs="?", help="in dollars; everything if left out")
     sending.add_argument("--yes", action="store_true", help="do not ask before signing")
     add("tasks", _tasks, "List the last tasks and what each paid.")
+    signal = add("signals", list_or_switch, "Say what gives the GPU back and what each signal says now; or turn one on or off.")
+    signal.add_argument("signal", nargs="?", help="one signal, such as full-screen")
+    signal.add_argument("switch", nargs="?", choices=("on", "off"))
+    setting = add("set", set_one, "Change a setting; without a value show it, without a name show all.")
+    setting.add_argument("setting", nargs="?", metavar="NAME", help="such as idle-after-s, apps or power-cap-watts")
+    setting.add_argument("value", nargs="?", metavar="VALUE", help="a number, on or off, dollars, or programs with commas between")
+    add("give-backs", give_backs, "List the last give-backs: what took the GPU, and how long it took.")
     add("doctor", _doctor, "Check everything sharing needs, and say how to mend what is missing.")
     add("quit", _quit, "Give the GPU back and end the agent and the practice network.")
     return parser
@@ -137,11 +145,14 @@ def _doctor(guest: Guest, _chosen: argparse.Namespace) -> int:
         ("Chain", state.wallet.chain_ok, "answers" if state.wallet.chain_ok else "does not answer"),
         ("Registered", state.gpu.chain_id is not None, f"GPU number {number_of(state.gpu.chain_id)}" if state.gpu.chain_id else "not yet"),
         ("torch", bool(ready.runtime), untested if ready.runtime is None else "installed" if ready.runtime else "missing"),
-        ("Sandbox", ready.level is Level.ISOLATED, str(ready.level) if ready.level else untested),
-        *((f"  {check.name}", check.held, check.seen) for check in ready.checks),
+        ("Sandbox", ready.level is Level.ISOLATED, isolation.level(ready.level) if ready.level else untested),
+        *((f"  {isolation.wall(check)}", check.held, check.seen) for check in ready.checks),
     ]
     for name, good, detail in checks:
         print(f"{'ok  ' if good else 'miss'}  {name}: {phrases.plain(detail)}")
+    if ready.level:
+        print(f"What that promises: {isolation.promise(ready.level)}")
+        print(f"What it does not: {isolation.limit(ready.level)}")
     if ready.fix:
         print(f"To mend the sandbox: {ready.fix}")
     return 0 if all(good for _name, good, _detail in checks) else 1

@@ -2,17 +2,17 @@
 
 `bench/1` in the worker takes the steps planned here; its metrics come back as `Measured`. Sources of the bounds: data sheets
 against public measurements with torch (bfloat16, float32 accumulation): honest cards reach 0.35 to 1.15 of what their makers
-say. Called by `core.cost`, by the kind, and by whoever files a GPU.
+say. Called by `core.cost`, by the kind, by `update`, which files a GPU, and by the market's attestor, who vouches for its tier.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from desktop_app.core.cards import card_of
-from desktop_app.core.gpu import Device, DeviceKind, Tier
+from desktop_app.core.gpu import Device, DeviceKind, Tier, hardware_digest
 
 CHUNKS = 64  # the memory is touched in so many parts
 _SUSTAINED_PER_S = 20  # steps of at most 50 ms
@@ -108,8 +108,12 @@ def verdict(device: Device, measured: Measured) -> Verdict:
     """Where the device belongs, by what was measured of it."""
     if device.kind is DeviceKind.PRACTICE:
         return Verdict(Tier.PRACTICE, Standing.FITS)
+    return _filed(device.name, measured)
+
+
+def _filed(name: str, measured: Measured) -> Verdict:
     tier = next((tier for tier, *floors in _FLOORS if _reaches(measured, *floors)), None)
-    card = card_of(device.name)
+    card = card_of(name)
     if card is None:
         return Verdict(tier, Standing.UNLISTED)
     pairs = (
@@ -130,9 +134,9 @@ def _reaches(measured: Measured, memory_mb: float, tflops: float, gbps: float) -
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRecord:
-    """What is kept of a benchmark, ready to be signed: figures in thousandths, the GPU as a digest of the driver's id for it."""
+    """What is kept of a benchmark, ready to be signed: figures in thousandths, the GPU by what names it in the registry."""
 
-    gpu_sha256: str
+    hardware: str
     name: str
     driver: str
     engine: str  # "torch 2.13.0"
@@ -141,13 +145,54 @@ class BenchmarkRecord:
     figures: tuple[tuple[str, int], ...]
     tier: str  # "" when none
     standing: str
+    watts: int | None = None  # what the load draws on top of the idle card; None where the card does not say
 
 
-def benchmark_record(device: Device, measured: Measured, engine: str, seed: int, ended: int) -> BenchmarkRecord:
+@dataclass(frozen=True, slots=True)
+class SignedBenchmark:
+    """A record and the operator key's signature over its bytes (EIP-191, hex)."""
+
+    record: BenchmarkRecord
+    signature: str
+
+
+AGAIN_MOST = timedelta(hours=1)
+
+
+class TrialPhase(StrEnum):
+    """Where the benchmark stands."""
+
+    RESTING = "resting"  # done, not needed, or not now
+    RUNNING = "running"
+    RETURNING = "returning"  # the owner wants the GPU; the measurement will be begun anew
+    SIGNING = "signing"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """The benchmark under way, if one is, and when the next try may be made. Watts are the card's own, None where it does not say."""
+
+    phase: TrialPhase = TrialPhase.RESTING
+    seed: int = 0
+    idle_watts: int | None = None
+    peak_watts: int | None = None
+    record: BenchmarkRecord | None = None  # to be signed
+    failures: int = 0
+    again: datetime | None = None
+    pid: int = 0  # of its worker, once it started
+
+
+def waiting(trial: Trial, now: datetime) -> datetime | None:
+    """Until when the next try waits, if it does. A pause longer than the longest is left over from a clock that was set back."""
+    again = trial.again
+    return again if again is not None and again - AGAIN_MOST <= now < again else None
+
+
+def benchmark_record(device: Device, measured: Measured, engine: str, seed: int, ended: int, watts: int | None = None) -> BenchmarkRecord:
     """The record of one run."""
     filed = verdict(device, measured)
     return BenchmarkRecord(
-        gpu_sha256=hashlib.sha256(device.uuid.encode()).hexdigest(),
+        hardware=hardware_digest(device.uuid),
         name=device.name,
         driver=device.driver or "",
         engine=engine,
@@ -156,7 +201,34 @@ def benchmark_record(device: Device, measured: Measured, engine: str, seed: int,
         figures=tuple((name, round(1000 * value)) for name, value in sorted(asdict(measured).items())),
         tier=filed.tier.value if filed.tier else "",
         standing=filed.standing.value,
+        watts=watts,
     )
+
+
+def of_device(record: BenchmarkRecord, device: Device) -> bool:
+    """Whether it was measured of this very device, with the driver it has now."""
+    return record.hardware == hardware_digest(device.uuid) and record.driver == (device.driver or "")
+
+
+def tier_in(record: BenchmarkRecord) -> Tier | None:
+    """The tier that the record's own figures make, whatever it calls itself; None when they make none."""
+    measured = measured_of({name: value / 1000 for name, value in record.figures})
+    return _filed(record.name, measured).tier if measured else None
+
+
+def attestor_refusal(record: BenchmarkRecord, hardware: str, tier: Tier) -> str | None:
+    """Why an attestor does not vouch that this hardware is of this tier, in words, or None. The signature is checked elsewhere."""
+    if record.hardware != hardware:
+        return "the benchmark is another GPU's"
+    measured = measured_of({name: value / 1000 for name, value in record.figures})
+    if measured is None:
+        return "the benchmark's figures are not whole"
+    filed = _filed(record.name, measured)
+    if filed.tier is not tier:
+        return f"the benchmark's figures are those of the tier {filed.tier or 'none'}, not of {tier}"
+    if filed.standing is Standing.UNVERIFIED:
+        return f"the benchmark's figures are not those of a {record.name}: {'; '.join(filed.doubts)}"
+    return None
 
 
 def record_bytes(record: BenchmarkRecord) -> bytes:

@@ -14,6 +14,8 @@ from desktop_app.core.gpu import Tier
 from desktop_app.core.money import Units
 from desktop_app.core.task import Blob, Limits, Manifest
 
+_RESIDENT_MB = 512  # of a kind's files at most as much is kept on the device
+
 
 class Verification(StrEnum):
     """How a result is checked before it is paid."""
@@ -103,23 +105,23 @@ def state_bytes(declaration: Declaration, params: Params) -> int:
 def limits(declaration: Declaration, tier: Tier, params: Params, inputs: tuple[Blob, ...]) -> Limits:
     """Generous bounds for an honest run: what its files and state need on top of the runtime, and twenty times its reference time.
 
-    Kinds that say what they hold on the device need it there, or, on the practice device, in memory; their files are only mapped.
+    Kinds that say what they hold on the device need it there, or, on the practice device, in memory. Files are only mapped: they
+    may be larger than the memory. A result is no larger than the state, but for a label to every row.
     """
     cost = cost_of(declaration.work, params)
     files = sum(blob.bytes for blob in inputs) // 1_000_000
-    held = (cost.state_bytes + sum(blob.bytes for blob in inputs)) // 1_000_000 + 1
-    device = cost.device_bytes // 1_000_000
-    vram, ram = (1024 + device + device // 4, 2048 + 2 * files) if device else (1024 + 4 * held, 2048 + 6 * held)
-    ram += 6 * (cost.state_bytes // 1_000_000) if device else 0
+    state, device = cost.state_bytes // 1_000_000 + 1, cost.device_bytes // 1_000_000
+    vram = 1024 + (device + device // 4 if device else 4 * (state + min(files, _RESIDENT_MB)))
+    ram = 2048 + 6 * state + (2 * files if device else 0)
     practice = tier is Tier.PRACTICE
     seconds = reference_units(declaration, tier, params) // 1000
     return Limits(
         vram_mb=0 if practice else vram,
         ram_mb=ram + 2 * device if practice else ram,
-        disk_mb=64 + 2 * held,
+        disk_mb=64 + 2 * (state + files),
         wall_s=min(7 * 24 * 3600, 600 + 20 * seconds),
         step_ms=declaration.step_ms,
-        output_mb=16 + held,
+        output_mb=16 + 2 * state,
     )
 
 
@@ -133,6 +135,7 @@ def check(manifest: Manifest, declaration: Declaration) -> str | None:
         or sizes_refusal(declaration.work, params)
         or _inputs_refusal(manifest.inputs, declaration.inputs)
         or _work_refusal(manifest, declaration, params)
+        or _limits_refusal(manifest, declaration, params)
     )
 
 
@@ -187,6 +190,21 @@ def _work_refusal(manifest: Manifest, declaration: Declaration, params: Params) 
     worth = reference_units(declaration, manifest.tier, params)
     if manifest.units != worth:
         return f"the task says {manifest.units} units; its parameters are worth {worth}"
+    return None
+
+
+def _limits_refusal(manifest: Manifest, declaration: Declaration, params: Params) -> str | None:
+    """What a task may use is what keeps it from the owner's memory, disk and evening; an honest renter asks for what is reckoned."""
+    asked, allowed = manifest.limits, limits(declaration, manifest.tier, params, manifest.inputs)
+    for what, wanted, reckoned, unit in (
+        ("GPU memory", asked.vram_mb, allowed.vram_mb, "MB"),
+        ("memory", asked.ram_mb, allowed.ram_mb, "MB"),
+        ("disk", asked.disk_mb, allowed.disk_mb, "MB"),
+        ("time", asked.wall_s, allowed.wall_s, "s"),
+        ("room for its result", asked.output_mb, allowed.output_mb, "MB"),
+    ):
+        if wanted > reckoned:
+            return f"the task wants {wanted} {unit} of {what}; its parameters need no more than {reckoned} {unit}"
     return None
 
 

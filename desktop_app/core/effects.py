@@ -3,14 +3,15 @@
 Each must be safe to perform twice: after a crash, `AgentStarted` asks again for everything the saved state still owes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from desktop_app.core.bench import BenchmarkRecord, SignedBenchmark
 from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, Tier
 from desktop_app.core.money import Rate
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.state import JobAccount, Trigger
-from desktop_app.core.task import Blob, Checkpoint, Lease
+from desktop_app.core.task import Blob, Checkpoint, Lease, Manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +24,29 @@ class GiveBack:
     task_id: str
     trigger: Trigger
     deadline_ms: int
+    late_ms: float = field(default=0.0, compare=False)  # how long before this the signal arose, at most; the engine fills it in
 
 
 @dataclass(frozen=True, slots=True)
 class TestSandbox:
     """Find out whether a worker can run here, and how well it is shut in."""
+
+
+@dataclass(frozen=True, slots=True)
+class WarmWorker:
+    """Keep a worker started, in its sandbox and without a task, so that the next task begins at once. Twice is once."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoolWorker:
+    """End the worker that waits, if one does."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapPower:
+    """Let the GPU draw no more than this; 0: as much as its owner lets it. Where that is not permitted the owner is told."""
+
+    watts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +69,19 @@ class RegisterGpu:
     tier: Tier
     owner: str
     operator: str
+    benchmark: SignedBenchmark | None = None  # by which the attestor vouches for the tier
+
+
+@dataclass(frozen=True, slots=True)
+class RunBenchmark:
+    """Measure the device as `manifest`, an order of our own, says: in the sandbox, and taken back as a task is."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class SignBenchmark:
+    record: BenchmarkRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +190,25 @@ class WatchCashOut:
 
 
 @dataclass(frozen=True, slots=True)
+class ListPrograms:
+    """Look once which programs have a window or use the GPU, and tell (`ProgramsListed`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeepAwake:
+    """Keep the machine from going to sleep by itself, or let it again."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """Everything is given back and saved: leave."""
 
 
 Effect = (
-    GiveBack | TestSandbox | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease | ReturnLease | StartTask
-    | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
-    | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | Quit
+    GiveBack | TestSandbox | RunBenchmark | SignBenchmark | OfferGpu | WithdrawOffer | RegisterGpu | FetchBundle | ResumeLease
+    | ReturnLease | StartTask | UploadCheckpoint | SignReceipt | HandBack | DeliverResult | ForgetTask
+    | RedeemVouchers | QuoteCashOut | SignCashOut | SendCashOut | WatchCashOut | ListPrograms | KeepAwake
+    | WarmWorker | CoolWorker | CapPower | Quit
 )

@@ -65,6 +65,41 @@ class Reading:
     temperature: int | None = None  # degrees Celsius
     watts: int | None = None
     fan: int | None = None  # percent
+    energy_mj: int | None = None  # millijoules since the driver was loaded
+    slowed: tuple[str, ...] | None = None  # why its clocks are held down, in the driver's terms
+    foreign_load: int | None = None  # percent of the card's processors that others' graphics programs use, the busiest one
+    foreign_mb: int | None = None  # memory of all programs but ours
+    foreign_name: str = ""  # the busiest of those graphics programs
+
+
+FOREIGN_BUSY = 20  # percent; facts: an owner who plays is above it, a desktop at rest below
+FOREIGN_BUSY_S = 0.25  # so long from one sample to another, in all of which it is: two samples at four a second
+FOREIGN_GROWTH_MB = 500  # within a second: a game that loads
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """What others did with the card in the last readings: since when it is busy with them, and how little they held each second."""
+
+    busy_s: float | None = None  # from the first reading in a row that found it busy, counted up to FOREIGN_BUSY_S; None: it is not
+    held: tuple[tuple[int, int], ...] = ()  # (unix second, least megabytes others held in it), oldest first
+    grown: bool = False  # more than FOREIGN_GROWTH_MB came within the last second
+
+
+def follow_foreign(before: Foreign, reading: Reading, second: int, since_s: float, *, settling: bool) -> Foreign:
+    """What is known of others' use after one more reading, taken in the given unix second, `since_s` after the one before.
+
+    `settling`: a worker of ours comes or goes, and the driver may still count its memory as a stranger's.
+    """
+    load, size = reading.foreign_load, reading.foreign_mb
+    busy = None
+    if load is not None and load >= FOREIGN_BUSY:
+        busy = 0.0 if before.busy_s is None else min(FOREIGN_BUSY_S, before.busy_s + since_s)
+    if size is None or settling:
+        return Foreign(busy)
+    recent = {at: least for at, least in before.held if 0 <= second - at <= 1}
+    recent[second] = min(size, recent.get(second, size))
+    return Foreign(busy, tuple(sorted(recent.items())), size - min(recent.values()) > FOREIGN_GROWTH_MB)
 
 
 def tier_of(device: Device) -> Tier | None:

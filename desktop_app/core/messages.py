@@ -6,13 +6,30 @@ Adapters, the tray and the command line post them; `update` is the only reader. 
 from dataclasses import dataclass
 from datetime import datetime
 
-from desktop_app.core.cashout import Quote
+from desktop_app.core.bench import SignedBenchmark
 from desktop_app.core.gpu import Device, Reading
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.money_messages import (
+    CarrierFailed,
+    CashOutConfirmed,
+    CashOutFailed,
+    CashOutQuoted,
+    CashOutRefused,
+    CashOutSent,
+    CashOutSigned,
+    ChainClosedJob,
+    ChainLost,
+    ChainNamedGpu,
+    ChainPaid,
+    ChainSaid,
+    ChainSaidJob,
+    RedeemFailed,
+)
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Value
-from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind, Payout, Presence
+from desktop_app.core.state import Check, GiveBackRecord, Level, NoticeKind
 from desktop_app.core.task import Blob, Checkpoint, Lease, Progress
 
 
@@ -54,6 +71,11 @@ class OwnerCancelledCashOut:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerAskedPrograms:
+    """Which programs run now that could be put on the list of those that get the GPU?"""
+
+
+@dataclass(frozen=True, slots=True)
 class OwnerDismissedNotices:
     pass
 
@@ -75,6 +97,7 @@ class AgentStarted:
 class ClockTicked:
     now: datetime
     zone: Zone
+    since_s: float = 0.0  # seconds since the tick before, asleep ones not counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +117,42 @@ class GpuFound:
 class GpuMeasured:
     uuid: str
     reading: Reading
+    since_s: float = 0.0  # seconds since the reading before: what is new in this one arose within them
 
 
 @dataclass(frozen=True, slots=True)
 class GpuWentMissing:
     uuid: str
     detail: str
+    since_s: float = 0.0  # as of a reading
+
+
+@dataclass(frozen=True, slots=True)
+class GpuFaulted:
+    """The driver reported an error of the card: NVIDIA's XID, its number; or `core.faults.HELD`, what the supervisor found."""
+
+    uuid: str
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryMeasured:
+    """How much of the machine's memory programs could still have, rounded: a figure that moves at every look is told at every look."""
+
+    free_mb: int
 
 
 @dataclass(frozen=True, slots=True)
 class PresenceSensed:
     presence: Presence
+    since_s: float = 0.0  # seconds since the look before: what is new in this one arose within them
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramsListed:
+    """Programs that have a window or use the GPU now, the one in front first."""
+
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +164,10 @@ class SandboxTested:
 
 @dataclass(frozen=True, slots=True)
 class RuntimeFound:
-    """Whether torch can be imported by a worker."""
+    """Whether torch can be imported by a worker, and which one it is."""
 
     present: bool
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +315,13 @@ class WorkerFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerCooled:
+    """The worker that was kept started for the next task ended by itself."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class GpuGivenBack:
     """Worker gone and, on a real GPU, its memory read back free."""
 
@@ -274,120 +330,25 @@ class GpuGivenBack:
 
 
 @dataclass(frozen=True, slots=True)
-class ChainPaid:
-    """A redemption paid this wallet. `units` is the cumulative figure it paid up to."""
-
-    payout: Payout
-    units: Units
-
-
-@dataclass(frozen=True, slots=True)
-class ChainSaid:
-    """The wallet's balance at a block; all events up to `block` have been posted."""
-
-    balance: MicroUsd
-    block: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainLost:
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChainNamedGpu:
-    """The account that this machine's GPU is paid on now, and the co-owners' basis points."""
-
-    account: int
-    co_bps: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainSaidJob:
-    """Until when (unix seconds) the vouchers of an open job count for certain."""
-
-    job_id: str
-    until: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChainClosedJob:
-    """The job was closed before its voucher was redeemed: the rest of it is worth nothing."""
-
-    job_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class RedeemFailed:
-    """What these jobs owe was not redeemed: by the market's relayer, or by this wallet (`own`)."""
-
-    job_ids: tuple[str, ...]
-    own: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CarrierFailed:
-    """The market's relayer, or this wallet (`own`), did not quote or carry the cash-out, through no fault of the cash-out's."""
-
-    id: str
-    own: bool
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutQuoted:
-    id: str
-    quote: Quote
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutRefused:
-    id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutSigned:
-    id: str
-    authorisation: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutSent:
-    id: str
-    transaction: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutConfirmed:
-    id: str
-    transaction: str
-    confirmations: int
-
-
-@dataclass(frozen=True, slots=True)
-class CashOutFailed:
-    """A final block is past valid_before and the authorisation is unused."""
-
-    id: str
-    reason: str
+class BenchmarkSigned:
+    signed: SignedBenchmark
 
 
 Message = (
     OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
-    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
-    | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | PresenceSensed
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerAskedPrograms | OwnerDismissedNotices | OwnerQuit
+    | AgentStarted | ClockTicked | TroubleArose | GpuFound | GpuMeasured | GpuWentMissing | GpuFaulted | MemoryMeasured
+    | PresenceSensed | ProgramsListed
     | SandboxTested | RuntimeFound | DiskFilled | WalletLocked | WalletOpened
     | PracticeFounded | MarketConnected | MarketLost | MarketPriced | MarketRegisteredGpu | MarketLeased | MarketRefusedTask
     | BundleFetched | LeaseLost | ReceiptSigned | ReceiptDelivered | VoucherArrived | RenterRejectedResult
-    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | GpuGivenBack
+    | WorkerStarted | WorkerProgressed | CheckpointStored | WorkerFinished | WorkerFailed | WorkerCooled | GpuGivenBack | BenchmarkSigned
     | ChainPaid | ChainSaid | ChainLost | ChainNamedGpu | ChainSaidJob | ChainClosedJob | RedeemFailed | CarrierFailed
     | CashOutQuoted | CashOutRefused | CashOutSigned | CashOutSent | CashOutConfirmed | CashOutFailed
 )
 
 OwnerMessage = (
     OwnerTurnedSharing | OwnerSnoozed | OwnerAskedFinish | OwnerChangedSettings | OwnerAskedCashOut
-    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerDismissedNotices | OwnerQuit
+    | OwnerConfirmedCashOut | OwnerCancelledCashOut | OwnerAskedPrograms | OwnerDismissedNotices | OwnerQuit
 )
 """The only messages a tray or a command line may post."""

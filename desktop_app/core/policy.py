@@ -6,15 +6,16 @@ every message.
 """
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from desktop_app.core.bench import Trial, TrialPhase, of_device, waiting
 from desktop_app.core.gpu import DeviceKind, number_of
 from desktop_app.core.money import Rate
 from desktop_app.core.pricing import cost_per_hour, covers
 from desktop_app.core.schedule import Cell, cell_at, next_change
+from desktop_app.core.signals import INPUT, RULES, Rule, asks, held_until, switched_on
 from desktop_app.core.state import Level, Reason, State, Trigger, Why
 
-COOLER_BY = 8  # degrees below the limit before a hot GPU is shared again
 COOLDOWN_MOST = timedelta(minutes=15)
 
 
@@ -46,14 +47,19 @@ def owner_wants_gpu(state: State) -> No | None:
 
 def not_ready(state: State) -> No | None:
     """Why no new task can begin, if none can."""
-    return _device_missing(state) or _house_not_ready(state) or _market_not_ready(state) or _not_worth_it(state)
+    return (
+        _device_missing(state) or _house_not_ready(state) or _market_not_ready(state) or _not_looked(state) or _not_worth_it(state)
+    )
 
 
 def watts(state: State) -> int:
-    """The power the work draws: the live figure while it runs, else the tier's board power."""
+    """The power the work draws: the live figure while it runs, else what the benchmark drew, else the tier's board power."""
+    device, benchmark = state.gpu.device, state.gpu.benchmark
     if state.task is not None and state.gpu.reading.watts is not None:
         return state.gpu.reading.watts
-    return state.gpu.device.board_watts if state.gpu.device else 0
+    if device and benchmark and benchmark.record.watts is not None and of_device(benchmark.record, device):
+        return benchmark.record.watts
+    return device.board_watts if device else 0
 
 
 def asking(state: State) -> Rate:
@@ -72,6 +78,18 @@ def registered(state: State) -> bool:
     return gpu.chain_id is not None and (gpu.device is None or gpu.registered in ("", gpu.device.uuid))
 
 
+def measured(state: State) -> bool:
+    """Whether the device was benchmarked as it is now, with this driver and engine. The practice device needs no measurement."""
+    device, benchmark = state.gpu.device, state.gpu.benchmark
+    if device is None or device.kind is DeviceKind.PRACTICE:
+        return True
+    return benchmark is not None and of_device(benchmark.record, device) and benchmark.record.engine == state.readiness.engine
+
+
+def _next_try(trial: Trial, now: datetime) -> datetime | None:
+    return waiting(trial, now) if trial.phase is TrialPhase.RESTING else None
+
+
 def _owner_said(state: State) -> No | None:
     if state.sharing.quitting:
         return No(Why(Reason.QUITTING), Trigger.QUIT)
@@ -84,30 +102,18 @@ def _owner_said(state: State) -> No | None:
 
 
 def _machine_needs(state: State) -> No | None:
-    if state.gpu.lost:
-        return No(Why(Reason.GPU_LOST), Trigger.GPU_LOST)
-    if state.presence.on_battery and state.settings.pause_on_battery:
-        return No(Why(Reason.ON_BATTERY), Trigger.BATTERY)
-    heat = state.gpu.reading.temperature
-    if heat is not None and heat >= _heat_limit(state):
-        return No(Why(Reason.TOO_HOT, detail=str(heat)), Trigger.HEAT)
-    if state.presence.full_screen:
-        return No(Why(Reason.FULL_SCREEN), Trigger.FULL_SCREEN)
-    if _vram_short(state):
-        return No(Why(Reason.VRAM_RESERVE), Trigger.VRAM)
+    """The first signal that asks for the GPU, or that has been quiet for too short a time."""
+    for rule in RULES:
+        if rule is not INPUT and (no := _signal_says(state, rule)) is not None:
+            return no
     return None
 
 
-def _heat_limit(state: State) -> int:
-    limit = state.settings.temperature_limit
-    return limit - COOLER_BY if state.why.reason is Reason.TOO_HOT else limit
-
-
-def _vram_short(state: State) -> bool:
-    device, used = state.gpu.device, state.gpu.reading.memory_used_mb
-    if device is None or device.kind is DeviceKind.PRACTICE or used is None:
-        return False
-    return device.memory_mb - used < state.settings.vram_reserve_mb
+def _signal_says(state: State, rule: Rule) -> No | None:
+    if asks(state, rule):
+        return No(Why(rule.reason, detail=rule.read(state).detail), rule.trigger)
+    until = held_until(state, rule)
+    return None if until is None else No(Why(rule.reason, until), rule.trigger)
 
 
 def _schedule_says(state: State) -> No | None:
@@ -115,18 +121,16 @@ def _schedule_says(state: State) -> No | None:
     cell = cell_at(schedule, state.now, state.zone)
     if cell is Cell.OFF:
         return No(Why(Reason.SCHEDULE, next_change(schedule, state.now, state.zone)), Trigger.SCHEDULE)
-    if cell is Cell.ALWAYS or state.presence.locked:
+    if cell is Cell.ALWAYS or not switched_on(state.settings, INPUT):
         return None
-    until = next_change(schedule, state.now, state.zone)
-    if state.presence.idle_s is None:
+    sign, until = INPUT.read(state), next_change(schedule, state.now, state.zone)
+    if sign.asks is None:
         return No(Why(Reason.PRESENCE_UNKNOWN, until), Trigger.PRESENCE)
-    if state.presence.idle_s < state.settings.idle_after_s:
-        return No(Why(Reason.OWNER_PRESENT, until), Trigger.PRESENCE)
-    return None
+    return No(Why(Reason.OWNER_PRESENT, until), Trigger.PRESENCE) if sign.asks else None
 
 
 def _device_missing(state: State) -> No | None:
-    if state.gpu.device is None or state.gpu.tier is None:
+    if state.gpu.device is None or (state.gpu.tier is None and state.gpu.benchmark is None):
         return No(Why(Reason.NO_GPU))
     if state.gpu.device.kind is DeviceKind.PRACTICE and state.settings.network != "practice":
         return No(Why(Reason.WRONG_NETWORK))
@@ -149,6 +153,10 @@ def _house_not_ready(state: State) -> No | None:
 def _market_not_ready(state: State) -> No | None:
     if not state.wallet.ready:
         return No(Why(Reason.WALLET_LOCKED))
+    if not measured(state):
+        return _cooling(state) or No(Why(Reason.MEASURING, _next_try(state.gpu.trial, state.now)))
+    if state.gpu.tier is None:
+        return No(Why(Reason.TOO_SLOW))
     if not state.market.connected or state.market.rate is None:
         return No(Why(Reason.MARKET_OFFLINE, detail=state.market.trouble))
     if not registered(state):
@@ -159,12 +167,21 @@ def _market_not_ready(state: State) -> No | None:
     return None
 
 
+def _not_looked(state: State) -> No | None:
+    return None if state.looked else No(Why(Reason.LOOKING))
+
+
 def _not_worth_it(state: State) -> No | None:
     if state.sharing.finishing:
         return No(Why(Reason.FINISHING))
+    cooling = _cooling(state)
+    if cooling is None and not worth(state, state.market.rate or Rate(0)):
+        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(asking(state))))
+    return cooling
+
+
+def _cooling(state: State) -> No | None:
     # A pause further off than the longest one is left over from a clock that has since gone back.
     if state.now < state.cooldown.until <= state.now + COOLDOWN_MOST:
         return No(Why(Reason.COOLING_DOWN, state.cooldown.until))
-    if not worth(state, state.market.rate or Rate(0)):
-        return No(Why(Reason.PRICE_BELOW_FLOOR, detail=str(asking(state))))
     return None

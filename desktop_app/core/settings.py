@@ -22,7 +22,17 @@ class Settings:
     idle_after_s: int = 300
     temperature_limit: int = 83
     vram_reserve_mb: int = 512
+    pause_on_input: bool = True
+    pause_on_full_screen: bool = True
+    pause_on_game_mode: bool = True
+    pause_on_apps: bool = True
+    apps: str = ""  # program names, one per line
+    pause_on_foreign_use: bool = True
+    pause_on_vram: bool = True
+    pause_on_remote_desktop: bool = True
     pause_on_battery: bool = True
+    keep_awake: bool = True
+    power_cap_watts: int = 0  # 0: as the owner's card is set
     payout_address: str = ""  # "" = this machine's own wallet
     autostart: bool = False
     notifications: bool = True
@@ -46,13 +56,24 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("idle_after_s", "How long without a key or mouse counts as away.", 30, 86_400),
     Setting("temperature_limit", "Give the GPU back above this temperature.", 40, 110),
     Setting("vram_reserve_mb", "GPU memory always left for you.", 0, 1_000_000),
+    Setting("pause_on_input", "In 'when I'm away' hours, give the GPU back at a key, a mouse or a touch."),
+    Setting("pause_on_full_screen", "Give the GPU back when a window fills the screen."),
+    Setting("pause_on_game_mode", "Give the GPU back when a game asks for GameMode."),
+    Setting("pause_on_apps", "Give the GPU back when a program of your list starts."),
+    Setting("apps", "Programs that get the GPU, one name per line."),
+    Setting("pause_on_foreign_use", "Give the GPU back when another program draws with it."),
+    Setting("pause_on_vram", "Give the GPU back when the memory left for you runs short."),
+    Setting("pause_on_remote_desktop", "Give the GPU back while somebody looks at this screen from afar."),
     Setting("pause_on_battery", "Share on mains power only."),
+    Setting("keep_awake", "Keep the machine awake while a task runs, on mains power only."),
+    Setting("power_cap_watts", "The most the GPU may draw while a task runs; 0 leaves it as it is.", 0, 2_000),
     Setting("payout_address", "Where payouts go; empty is the wallet on this machine."),
     Setting("autostart", "Start Sublet when you log in."),
     Setting("notifications", "Tell me when the GPU comes back and when money arrives."),
     Setting("schedule", "Half hours of the week in which to share."),
 )
 
+MOST_APPS, MOST_APP_LETTERS = 50, 100
 _NETWORK_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 
@@ -81,9 +102,19 @@ def change(settings: Settings, name: str, value: Value) -> Settings | Refused:
     return _with(settings, name, value) if reason is None else Refused(name, reason)
 
 
+def app_names(settings: Settings) -> tuple[str, ...]:
+    """The owner's list of programs, one name each, as the owner wrote them."""
+    names = (line.strip() for line in settings.apps.splitlines())
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def _misspelt(name: str, text: str) -> str | None:
     if name == "network" and not (0 < len(text) <= 40 and set(text) <= _NETWORK_LETTERS):
         return "a network's name is at most 40 small letters, digits and dashes"
+    if name == "apps" and (len(names := text.splitlines()) > MOST_APPS or any(len(one.strip()) > MOST_APP_LETTERS for one in names)):
+        return f"this is at most {MOST_APPS} programs, each with a name of at most {MOST_APP_LETTERS} letters"
+    if name == "apps" and not all(letter.isprintable() or letter == "\n" for letter in text):
+        return "a program's name has no unprintable letters"
     if name == "payout_address" and text and not is_address(text):
         return "an address is 0x and 40 hexadecimal digits"
     if name == "payout_address" and text and is_zero(text):

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from desktop_app.core.bench import SignedBenchmark, Trial
 from desktop_app.core.cashout import CashOut
-from desktop_app.core.gpu import Device, Named, Reading, Tier
+from desktop_app.core.gpu import Device, Foreign, Named, Reading, Tier
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
@@ -25,6 +27,7 @@ class Reason(StrEnum):
     WORKING = "working"
     WAITING_FOR_TASK = "waiting_for_task"
     STARTING_UP = "starting_up"
+    LOOKING = "looking"  # nobody has looked yet whether the owner uses the machine
     NO_GPU = "no_gpu"
     NO_RUNTIME = "no_runtime"
     SANDBOX_TESTING = "sandbox_testing"
@@ -33,6 +36,8 @@ class Reason(StrEnum):
     WALLET_LOCKED = "wallet_locked"
     MARKET_OFFLINE = "market_offline"
     REGISTERING = "registering"
+    MEASURING = "measuring"  # the benchmark that files it under a tier is run, or waited for
+    TOO_SLOW = "too_slow"  # the benchmark says that no tier takes it
     PRICE_BELOW_FLOOR = "price_below_floor"
     FINISHING = "finishing"
     COOLING_DOWN = "cooling_down"
@@ -45,11 +50,15 @@ class Reason(StrEnum):
     OWNER_PRESENT = "owner_present"
     PRESENCE_UNKNOWN = "presence_unknown"
     FULL_SCREEN = "full_screen"
+    GAME_MODE = "game_mode"
+    APP_RUNNING = "app_running"
     FOREIGN_USE = "foreign_use"
+    REMOTE_DESKTOP = "remote_desktop"
     ON_BATTERY = "on_battery"
     TOO_HOT = "too_hot"
     VRAM_RESERVE = "vram_reserve"
     GPU_LOST = "gpu_lost"
+    GPU_FAULT = "gpu_fault"  # the driver reported an error of the card (XID)
     QUITTING = "quitting"
 
 
@@ -90,6 +99,7 @@ class Readiness:
     disk_full: bool = False
     testing: bool = False  # the self-test is under way
     tested: datetime | None = None  # when it last ended
+    engine: str = ""  # what computes: "torch 2.13.0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +114,6 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Signs of the owner. None: this system does not say."""
-
-    idle_s: float | None = None
-    locked: bool | None = None
-    full_screen: bool | None = None
-    on_battery: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Gpu:
     """The device that is rented, its newest reading, and what the registry knows of it."""
 
@@ -124,7 +124,11 @@ class Gpu:
     registered: str = ""  # the uuid of the device that chain_id was given to
     asked: datetime | None = None  # when registration was last asked for
     lost: bool = False
+    fault: int | None = None  # the number of the error (XID) that the driver reported of the card
+    foreign: Foreign = Foreign()
     named: Named | None = None  # what the registry said last
+    benchmark: SignedBenchmark | None = None  # what was measured of it: its tier, and what its work draws
+    trial: Trial = Trial()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,11 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """After a rule took the GPU back: no new task until `until`; the pause grows with `times`."""
+    """After a rule took the GPU back: no new task until `until`; the pause grows with `times`, which shrinks with quiet work."""
 
     until: datetime = EPOCH
     times: int = 0
+    since: datetime = EPOCH  # the running task has been left alone since then
 
 
 class Paid(StrEnum):
@@ -229,29 +234,74 @@ class Trigger(StrEnum):
     SCHEDULE = "schedule"
     PRESENCE = "presence"
     FULL_SCREEN = "full_screen"
+    GAME_MODE = "game_mode"
+    APP = "app"
     FOREIGN_USE = "foreign_use"
+    REMOTE_DESKTOP = "remote_desktop"
     BATTERY = "battery"
     HEAT = "heat"
     VRAM = "vram"
     GPU_LOST = "gpu_lost"
+    GPU_FAULT = "gpu_fault"
     QUIT = "quit"
     LEASE_LOST = "lease_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is remembered of one signal: when it last began to ask for the GPU, and the newest instant at which it did."""
+
+    trigger: Trigger
+    began: datetime
+    last: datetime = EPOCH
+    asking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Warmth:
+    """The worker that is kept started for the next task, and the memory there is for it."""
+
+    kept: bool = False
+    again: datetime | None = None  # not before this, after one that ended by itself or had to make room
+    free_mb: int | None = None
 
 
 OWNER_DEADLINE_MS, SCHEDULE_DEADLINE_MS = 200, 5_000
 
 
+class Halt(StrEnum):
+    """How a worker ended when the device was asked back."""
+
+    YIELDED = "yielded"  # it answered the gate: state committed, then killed
+    KILLED = "killed"  # it had not answered by the deadline
+    LOADING = "loading"  # it had not begun its first step
+    ENDED = "ended"  # it finished, failed or was stopped for breaking a rule in that very moment
+    OVER = "over"  # it had ended before
+
+
 @dataclass(frozen=True, slots=True)
 class GiveBackRecord:
-    """One give-back, as measured by the supervisor: milliseconds from the trigger. `vram_free_ms` is None where no VRAM exists."""
+    """One give-back, as measured: milliseconds from the instant at which the engine asked for the device.
+
+    The signal itself arose `detected_ms` before that, at most: the look before did not show it. `vram_free_ms` is None where
+    there is no memory to read, or none was read back free.
+    """
 
     task_id: str
     trigger: Trigger
-    at: float  # unix seconds
+    at: float  # unix seconds: when it was asked for
     stopped_ms: float
     vram_free_ms: float | None
     steps_lost: int
     committed: bool  # the worker answered the gate before the deadline
+    detected_ms: float = 0.0
+    halt: Halt | None = None  # None: written by a version that did not tell
+    held: bool = False  # the driver still held the memory two seconds after the worker was gone
+
+    @property
+    def back_ms(self) -> float:
+        """From the signal to the device being the owner's: its memory read back free, or, where none is read, the worker gone."""
+        return self.detected_ms + (self.stopped_ms if self.vram_free_ms is None else self.vram_free_ms)
 
 
 class NoticeKind(StrEnum):
@@ -286,6 +336,10 @@ class State:
     sharing: Sharing = field(default_factory=Sharing)
     gpu: Gpu = field(default_factory=Gpu)
     presence: Presence = field(default_factory=Presence)
+    looked: bool = False  # at the owner and the GPU, since sharing was turned on, the machine slept or the clock jumped
+    signals: tuple[Mark, ...] = ()  # in the order of `signals.RULES`; those that never asked are missing
+    programs: tuple[str, ...] = ()  # had a window or used the GPU when the owner last asked
+    awake_until: datetime | None = None  # the machine is kept from sleeping until then at the latest; None: it may sleep
     readiness: Readiness = field(default_factory=Readiness)
     market: Market = field(default_factory=Market)
     cooldown: Cooldown = field(default_factory=Cooldown)
@@ -293,6 +347,9 @@ class State:
     offered: Rate | None = None  # the lowest rate this GPU is offered at, electricity included; None: not offered
     task: Task | None = None
     outbox: tuple[SignedReceipt, ...] = ()  # receipts the market has not confirmed
+    warmth: Warmth = Warmth()
+    capped_watts: int = 0  # what the GPU's power is held to now; 0: nothing
+    crashed: tuple[str, ...] = ()  # tasks that were returned for their crashes, one after the other, oldest first
     wallet: Wallet = field(default_factory=Wallet)
     accounts: tuple[JobAccount, ...] = ()
     cash_out: CashOut | None = None

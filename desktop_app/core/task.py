@@ -113,6 +113,8 @@ class Task:
     crashes: int = 0  # the task's own
     mishaps: int = 0  # the machine's, since the last checkpoint
     rest_until: float = 0.0  # unix seconds: not started again before
+    pid: int = 0  # its worker, once it is at work
+    deadline_ms: int = 0  # how long its worker was given to end, when the GPU was asked back
 
 
 def segment_units(manifest: Manifest, first_step: int, last_step: int) -> Units:

@@ -11,11 +11,12 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, is_address, job_id, registry_domain, same_address
+from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, is_address, job_id, recover_message, registry_domain, same_address
 from desktop_app.adapters.chain import cash_out_nonce as nonce_of
 from desktop_app.adapters.keys import Keys
 from desktop_app.adapters.market import Session
 from desktop_app.core import cashout
+from desktop_app.core.bench import attestor_refusal, record_bytes
 from desktop_app.core.cashout import Quote, goes_nowhere
 from desktop_app.core.gpu import TIER_NUMBERS, Tier
 from desktop_app.core.money import MicroUsd, Units
@@ -53,6 +54,9 @@ class Desk:
         standing = await asyncio.to_thread(self._standing, request)
         if standing is not None:
             return standing
+        doubt = doubtful(request)
+        if doubt is not None:
+            return Refusal(doubt[:500])
 
         async def work() -> wire.Answer:
             outcome = await asyncio.to_thread(self._register, request)
@@ -158,6 +162,19 @@ class Desk:
         quote = Quote(amount, self._relayer.relay_fee(), "0x" + secrets.token_hex(32), self._chain.quote_end())
         reason = cashout.refusal(quote, request.amount, balance)
         return Refusal(reason) if reason else wire.Quoted(quote.amount, quote.fee, quote.salt, quote.valid_before)
+
+
+def doubtful(request: wire.RegisterGpu) -> str | None:
+    """Why the attestor does not vouch for the tier, in words, or None. What the practice device is worth is nobody's question."""
+    if request.tier is Tier.PRACTICE:
+        return None
+    benchmark = request.benchmark
+    if benchmark is None:
+        return f"a GPU of the tier {request.tier.value} is registered with its benchmark"
+    signer = recover_message(record_bytes(benchmark.record), benchmark.signature)
+    if signer is None or not same_address(signer, request.operator):
+        return "the benchmark is not signed by the GPU's operator key"
+    return attestor_refusal(benchmark.record, request.hardware, request.tier)
 
 
 def controller_of(chain: Chain, tier: Tier) -> Controller | None:

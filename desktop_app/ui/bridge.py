@@ -6,7 +6,7 @@ Called by the shell. Nothing is queued while the engine is away: a click must no
 import os
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtNetwork import QLocalSocket
 
 from desktop_app.core.messages import OwnerMessage
@@ -25,19 +25,20 @@ class Bridge(QObject):
         super().__init__(parent)
         self._path, self._frames = str(path), link.Frames()
         self._failures, self._met, self._strange = 0, False, False
-        self._retry = QTimer(self, singleShot=True)
+        self._socket, self._retry = QLocalSocket(self), QTimer(self, singleShot=True)
         self._retry.timeout.connect(self.connect_now)
-        self._socket = QLocalSocket(self)
+        self._hush = QTimer(self, singleShot=True, interval=round(3_000 * link.BEAT_S))  # who hangs still holds the line
+        self._hush.timeout.connect(self._socket.abort)
         self._socket.connected.connect(lambda: self._write(link.encode_hello(os.getpid())))
         self._socket.readyRead.connect(self._read)
         for end in (self._socket.disconnected, self._socket.errorOccurred):
             end.connect(self._lost)
 
-    @Slot()
     def connect_now(self) -> None:
         """Try to reach the engine; tries again by itself until it answers."""
         self._frames, self._strange = link.Frames(), False
         self._socket.connectToServer(self._path)
+        self._hush.start()
 
     def post(self, message: OwnerMessage) -> None:
         """Send the owner's message, if the engine is there."""
@@ -52,8 +53,8 @@ class Bridge(QObject):
             self._socket.write(frame)
             self._socket.flush()
 
-    @Slot()
     def _read(self) -> None:
+        self._hush.start()
         try:
             for frame in self._frames.feed(bytes(self._socket.readAll().data())):
                 self._take(frame)
@@ -72,7 +73,6 @@ class Bridge(QObject):
         if self._strange:
             self.heard.emit(Silence.OTHER_VERSION)
 
-    @Slot()
     def _lost(self) -> None:
         if not self._retry.isActive():
             self._retry.start(min(_LONGEST_WAIT_MS, _FIRST_WAIT_MS * 2**self._failures))

@@ -55,8 +55,11 @@ _LOOKS: dict[Reason, Look] = {
     Reason.WORKING: Look.WORKING,
     Reason.WAITING_FOR_TASK: Look.WAITING,
     Reason.STARTING_UP: Look.WAITING,
+    Reason.LOOKING: Look.WAITING,
     Reason.SANDBOX_TESTING: Look.WAITING,
     Reason.REGISTERING: Look.WAITING,
+    Reason.MEASURING: Look.WAITING,
+    Reason.TOO_SLOW: Look.PROBLEM,
     Reason.NO_GPU: Look.PROBLEM,
     Reason.NO_RUNTIME: Look.PROBLEM,
     Reason.SANDBOX_NOT_READY: Look.PROBLEM,
@@ -64,12 +67,13 @@ _LOOKS: dict[Reason, Look] = {
     Reason.WALLET_LOCKED: Look.PROBLEM,
     Reason.MARKET_OFFLINE: Look.PROBLEM,
     Reason.GPU_LOST: Look.PROBLEM,
+    Reason.GPU_FAULT: Look.PROBLEM,
     Reason.WRONG_NETWORK: Look.PROBLEM,
     Reason.GPU_SOLD: Look.PROBLEM,
 }
 """Every other reason is a pause that ends by itself."""
 
-_PREPARING = frozenset({Reason.STARTING_UP, Reason.SANDBOX_TESTING, Reason.REGISTERING})
+_PREPARING = frozenset({Reason.STARTING_UP, Reason.LOOKING, Reason.SANDBOX_TESTING, Reason.REGISTERING, Reason.MEASURING})
 _GAUGES = ("gauge.utilisation", "gauge.memory", "gauge.temperature", "gauge.power")
 _SILENT_HEADLINES = {Silence.STARTING: "headline.starting", Silence.LOST: "headline.silent", Silence.OTHER_VERSION: "headline.problem"}
 
@@ -172,9 +176,9 @@ def balloon(before: State, after: State) -> str:
     last = max((record.at for record in before.give_backs), default=0.0)
     fresh = next((record for record in after.give_backs if record.at > last), None)
     if fresh is not None:
-        if fresh.vram_free_ms is None:
-            return say("balloon.stopped", time=phrases.seconds(fresh.stopped_ms))
-        return say("balloon.back", time=phrases.seconds(fresh.vram_free_ms))
+        if fresh.held:
+            return say("balloon.held")
+        return say("balloon.stopped" if fresh.vram_free_ms is None else "balloon.back", time=phrases.seconds(fresh.back_ms))
     days, known = after.wallet.by_day, before.wallet.by_day
     if days and days[-1][0] > max((day for day, _ in known), default=""):
         return say("balloon.paid", amount=phrases.money(days[-1][1]))
@@ -269,8 +273,7 @@ def _give_back(state: State) -> Figure:
         return Figure(say("home.back"), say("home.back.none"), say("home.back.none.hint"))
     last = state.give_backs[0]
     hint = say("home.back.hint", trigger=phrases.trigger(last.trigger), when=phrases.ago(last.at, state.now, state.zone))
-    free = last.vram_free_ms
-    label, ms = ("home.back.stopped", last.stopped_ms) if free is None else ("home.back.free", free)
-    return Figure(say(label), phrases.seconds(ms), hint)
+    label = "home.back.stopped" if last.vram_free_ms is None else "home.back.free"
+    return Figure(say(label), phrases.seconds(last.back_ms), hint)
 
 

@@ -2,6 +2,7 @@
 
     0      magic, version, slot size, output size      written once by the owner
     64     the gate: one byte, read before every micro-step
+    72     steps done, written before every micro-step: the worker's own word
     128    header of slot 0, 192 header of slot 1
     4096   slot 0, then slot 1, then the output region
 
@@ -25,6 +26,8 @@ from desktop_app.wire.tensors import WIDTHS, Malformed
 MAGIC = b"SUBLETAR"
 VERSION = 1
 GATE = 64
+STEPS_AT = 72
+STEPS = struct.Struct("<Q")
 OPEN, CLOSED = 1, 0
 SLOTS = 2
 PAGE = 4096

@@ -32,6 +32,7 @@ MOST_LINE: Final = 1024 * 1024
 LONGEST_LIFE_S: Final = 31 * 24 * 3600
 
 _SIGNATURE: Final = re.compile(r"0x[0-9a-fA-F]{2,4096}\Z")
+_NO_TEXT: Final = re.compile(rb"[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f]")  # JSON has these only escaped
 
 Verify = Callable[[str, str, str], str | None]
 """(job id, sha256 of the manifest, signature) -> the address that signed, or None if nobody did."""
@@ -224,6 +225,8 @@ def _lines_refusal(file: BinaryIO, role: str) -> str | None:
     while line := file.readline(MOST_LINE + 1):
         if len(line) > MOST_LINE:
             return f"the file for {role} has a line longer than 1 MiB"
+        if _NO_TEXT.search(line):
+            return f"the file for {role} holds control characters; it is no text"
         try:
             line.decode("utf-8")
         except UnicodeDecodeError:

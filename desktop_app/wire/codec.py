@@ -16,6 +16,7 @@ import msgspec
 from desktop_app.core.gpu import Reading
 from desktop_app.core.messages import Message, OwnerMessage
 from desktop_app.core.receipts import SignedReceipt
+from desktop_app.core.signals import forgotten
 from desktop_app.core.state import Gpu, State, Wallet
 
 _T = TypeVar("_T")
@@ -104,14 +105,15 @@ def durable(state: State) -> State:
         sharing=replace(state.sharing, quitting=False, quit_by=None),
         gpu=Gpu(
             reading=Reading(), tier=state.gpu.tier, chain_id=state.gpu.chain_id,
-            registered=state.gpu.registered, named=state.gpu.named,
+            registered=state.gpu.registered, named=state.gpu.named, benchmark=state.gpu.benchmark,
         ),
+        signals=forgotten(state.signals),
         cooldown=state.cooldown,
-        task=None if state.task is None else replace(state.task, progress=None),
+        task=None if state.task is None else replace(state.task, progress=None, pid=0),
         outbox=state.outbox,
         wallet=Wallet(
             address=wallet.address, operator=wallet.operator, balance=wallet.balance, paid=wallet.paid,
-            by_day=wallet.by_day, payouts=wallet.payouts, block=wallet.block,
+            by_day=wallet.by_day, payouts=wallet.payouts, block=wallet.block, practice=wallet.practice,
         ),
         accounts=state.accounts,
         cash_out=state.cash_out,

@@ -5,7 +5,7 @@ anything else is `Refused`, which the supervisor answers with a kill. Called by 
 """
 
 import math
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -24,6 +24,11 @@ Name = Annotated[str, Meta(min_length=1, max_length=100)]
 SandboxPath = Annotated[str, Meta(min_length=1, max_length=200)]
 Text = Annotated[str, Meta(max_length=2_000)]
 Number = int | float | Annotated[str, Meta(max_length=4_000)]
+Role = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}\Z")]
+Metric = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_.]{0,59}\Z")]
+
+_LENGTH_BYTES = 4
+_TAG_FIRST = b"\xa1t"
 
 
 class Refused(ValueError):
@@ -37,7 +42,8 @@ class _Packet(Struct, frozen=True, forbid_unknown_fields=True, tag_field="t", ta
 class Load(_Packet, frozen=True):
     """Supervisor to worker: the task. `inputs` maps roles to paths inside the sandbox; `checkpoint` is such a path or None.
 
-    `checkpoint_every` is the number of steps after which the state is committed at the latest.
+    `checkpoint_every` is the number of steps after which the state is committed at the latest. `data_mb`, unless 0, is the
+    bound on private memory that a worker which was started without a task sets itself before it reads anything of the task.
     """
 
     kind: Name
@@ -48,6 +54,7 @@ class Load(_Packet, frozen=True):
     first_step: Count
     checkpoint: SandboxPath | None
     checkpoint_every: Count
+    data_mb: Count = 0
 
 
 class Yield(_Packet, frozen=True):
@@ -90,8 +97,8 @@ class Committed(_Packet, frozen=True):
 class OutputFile(Struct, frozen=True, forbid_unknown_fields=True):
     """One result: where its bytes lie in the arena's output region."""
 
-    role: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
-    format: Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,19}$")]
+    role: Role
+    format: Literal["safetensors", "jsonl"]
     offset: Count
     length: Count
 
@@ -100,7 +107,7 @@ class Finished(_Packet, frozen=True):
     """All steps are done and every output lies in the arena."""
 
     files: Annotated[list[OutputFile], Meta(max_length=16)]
-    metrics: Annotated[dict[Annotated[str, Meta(max_length=60)], float], Meta(max_length=64)]
+    metrics: Annotated[dict[Metric, float], Meta(max_length=64)]
 
 
 class Failed(_Packet, frozen=True):
@@ -126,14 +133,45 @@ def pack(message: ToWorker | FromWorker) -> bytes:
     return frame
 
 
+def framed(frame: bytes) -> bytes:
+    """A packet for a stream that keeps no borders between packets: its length in four bytes, little endian, then itself."""
+    return len(frame).to_bytes(_LENGTH_BYTES, "little") + frame
+
+
+class Packets:
+    """Cuts such a stream, a pipe on Windows, into packets again."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The packets that `data` completes. Raises Refused for one that is empty or too long, before it has arrived."""
+        self._buffer += data
+        found = []
+        while len(self._buffer) >= _LENGTH_BYTES:
+            length = int.from_bytes(self._buffer[:_LENGTH_BYTES], "little")
+            if not 0 < length <= FRAME_LIMIT:
+                raise Refused(f"a packet of {length} bytes")
+            end = _LENGTH_BYTES + length
+            if len(self._buffer) < end:
+                break
+            found.append(bytes(self._buffer[_LENGTH_BYTES:end]))
+            del self._buffer[:end]
+        return found
+
+
 def parse_from_worker(frame: bytes) -> FromWorker:
-    """What a worker said, with its numbers cut to sane ranges. Raises Refused for anything else."""
+    """What a worker said, its numbers cut to sane ranges and its words to what can be shown. Raises Refused for anything else."""
     message = _parse(_from_worker, frame)
     match message:
         case Progress(step, of, loss, step_ms):
             return Progress(min(step, of), of, _finite(loss), _duration(step_ms))
         case Finished(files, metrics):
             return Finished(files, {name: value for name, value in metrics.items() if math.isfinite(value)})
+        case Hello(proto, pid, engine):
+            return Hello(proto, pid, _shown(engine))
+        case Failed(kind, detail):
+            return Failed(_shown(kind), _shown(detail))
         case _:
             return message
 
@@ -146,6 +184,9 @@ def parse_to_worker(frame: bytes) -> ToWorker:
 def _parse(decoder: "msgspec.msgpack.Decoder[_T]", frame: bytes) -> _T:
     if not frame or len(frame) > FRAME_LIMIT:
         raise Refused(f"a packet of {len(frame)} bytes")
+    if not frame.startswith(_TAG_FIRST, 1):
+        # else the decoder would read through the fields before it, as deep as they are nested, on the stack of this thread
+        raise Refused("not a message: it does not begin with its name")
     try:
         return decoder.decode(frame)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
@@ -154,6 +195,11 @@ def _parse(decoder: "msgspec.msgpack.Decoder[_T]", frame: bytes) -> _T:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
+
+
+def _shown(text: str) -> str:
+    """A stranger's words reach the owner's screen and log: nothing in them may move a cursor or turn the writing around."""
+    return "".join(letter if letter.isprintable() else " " if letter.isspace() else "?" for letter in text)
 
 
 def _duration(value: float | None) -> float | None:

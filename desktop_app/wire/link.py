@@ -18,12 +18,14 @@ from desktop_app.wire import codec
 VERSION = 1
 MAX_FRAME = 1 << 20
 MAX_FROM_GUEST = 1 << 16
+BEAT_S = 10.0
+"""An agent that has nothing to tell says hello again after this time; one that says nothing for three of them hangs."""
 _LENGTH = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The first frame from either side."""
+    """The first frame from either side; from the agent also again, when it has had nothing else to say for a while."""
 
     version: int
     pid: int

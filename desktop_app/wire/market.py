@@ -23,6 +23,7 @@ from typing import Annotated, Final, TypeVar
 
 import msgspec
 
+from desktop_app.core.bench import SignedBenchmark
 from desktop_app.core.gpu import Tier
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.task import Blob, Checkpoint
@@ -179,6 +180,7 @@ class RegisterGpu(_Wire, frozen=True):
     operator: _Address
     hardware: _Bytes32
     tier: Tier
+    benchmark: SignedBenchmark | None = None  # by which the tier is vouched for; the practice tier needs none
 
 
 class Registered(_Wire, frozen=True, tag="registered"):

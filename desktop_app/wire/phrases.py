@@ -15,12 +15,13 @@ from typing import cast
 from desktop_app.core.cashout import CashOut, Quote, Stage, arrives
 from desktop_app.core.money import DOLLAR, MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone, local, local_date, next_change
-from desktop_app.core.state import GiveBackRecord, Notice, Paid, Reason, State, Trigger
+from desktop_app.core.state import GiveBackRecord, Halt, Notice, Paid, Reason, State, Trigger
 from desktop_app.core.task import Phase
 from desktop_app.wire.resources import resource
 
 _MOST_TYPED = 30
 _MOST_DETAIL = 200
+MOST_ADVICE = 600  # a command that is cut short helps nobody
 _QUARTER_S = 900
 
 
@@ -36,10 +37,10 @@ def say(key: str, **figures: str) -> str:
     return words()[key].format(**figures)
 
 
-def plain(detail: str) -> str:
+def plain(detail: str, most: int = _MOST_DETAIL) -> str:
     """A detail that came from outside, as one short printable line."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in detail[: 4 * _MOST_DETAIL]).split())
-    return line if len(line) <= _MOST_DETAIL else line[: _MOST_DETAIL - 1] + "…"
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in detail[: 4 * most]).split())
+    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 # --- why, and what happened
@@ -50,12 +51,13 @@ def why(state: State) -> str:
     reason, until, detail = state.why.reason, state.why.until, state.why.detail
     if until is None and reason in (Reason.WORKING, Reason.WAITING_FOR_TASK):
         until = schedule_change(state)
+    most = MOST_ADVICE if reason is Reason.SANDBOX_NOT_READY else _MOST_DETAIL
     more = {"finishing": state.sharing.finishing, "until": until is not None, "detail": bool(detail)}
     key = next((f"why.{reason}.{part}" for part, holds in more.items() if holds and f"why.{reason}.{part}" in words()), f"why.{reason}")
     return say(
         key,
         until=at(until, state.now, state.zone) if until else "",
-        detail=rate(Rate(int(detail))) if reason is Reason.PRICE_BELOW_FLOOR and detail.isdigit() else plain(detail),
+        detail=rate(Rate(int(detail))) if reason is Reason.PRICE_BELOW_FLOOR and detail.isdigit() else plain(detail, most),
         rate=rate(state.market.rate) if state.market.rate is not None else say("home.rate.none"),
         idle=duration(state.settings.idle_after_s),
     )
@@ -104,10 +106,24 @@ def notice(of: Notice) -> str:
 
 
 def give_back(record: GiveBackRecord) -> str:
-    """How long a give-back took: to the memory read back free, or, where there is none to read, to the task gone."""
-    if record.vram_free_ms is None:
-        return say("give_back.stopped", time=seconds(record.stopped_ms))
-    return say("give_back.free", time=seconds(record.vram_free_ms))
+    """How long a give-back took, from its signal: to the memory read back free, or, where there is none to read, to the task gone."""
+    if record.halt is Halt.OVER:
+        return say("give_back.over")
+    if record.held:
+        return say("give_back.held", time=seconds(record.back_ms))
+    return say("give_back.stopped" if record.vram_free_ms is None else "give_back.free", time=seconds(record.back_ms))
+
+
+def give_back_steps(record: GiveBackRecord) -> str:
+    """Where the time of a give-back went, how the task ended, and what work was lost."""
+    parts = [say("give_back.noticed", time=seconds(record.detected_ms)), say("give_back.gone", time=seconds(record.stopped_ms))]
+    if record.vram_free_ms is not None:
+        parts.append(say("give_back.memory", time=seconds(record.vram_free_ms)))
+    if record.halt is not None:
+        parts.append(say(f"give_back.halt.{record.halt}"))
+    lost = {0: "give_back.lost.none", 1: "give_back.lost.one"}.get(record.steps_lost, "give_back.lost")
+    parts.append(say(lost, steps=f"{record.steps_lost:,}"))
+    return " · ".join(parts)
 
 
 def cash_out(of: CashOut) -> str:

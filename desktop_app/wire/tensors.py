@@ -23,8 +23,7 @@ WIDTHS: Final = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "F16": 2, "BF1
 _LENGTH_BYTES: Final = 8
 _METADATA: Final = "__metadata__"
 _MOST_DEPTH: Final = 8  # a header nests three deep
-_TEXT: Final = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_BRACKET: Final = re.compile(rb"[\[\]{}]")
+_TEXT_OR_BRACKET: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"?+|[\[\]{}]', re.DOTALL)  # possessive: no memory for ways back
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +131,12 @@ def _counts(value: object) -> tuple[int, ...]:
 def _too_deep(raw: bytes) -> bool:
     """Asked before the parser is: the chain's libraries lift the recursion limit so far that deep nesting would end the process."""
     depth = 0
-    for bracket in _BRACKET.findall(_TEXT.sub(b"", raw)):
-        depth += 1 if bracket in b"[{" else -1
+    for found in _TEXT_OR_BRACKET.finditer(raw):
+        match raw[found.start() : found.start() + 1]:
+            case b"[" | b"{":
+                depth += 1
+            case b"]" | b"}":
+                depth -= 1
         if depth > _MOST_DEPTH:
             return True
     return False

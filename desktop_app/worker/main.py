@@ -2,7 +2,8 @@
 
 Started by the supervisor as `desktop_app.worker.main --ipc FD --arena FD …`, with both descriptors inherited. The gate in
 the arena is read before every micro-step; when it is closed, the state is committed once more, that is said, and the worker
-waits to be killed. It has nothing to tidy up: whatever it was doing when it dies, the last committed state is whole.
+waits to be killed. It has nothing to tidy up: whatever it was doing when it dies, the last committed state is whole. With
+`--warm` it makes itself ready first, since its task may come later.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from desktop_app.wire import ipc
 
@@ -60,9 +61,12 @@ def main(argv: list[str]) -> int:
         return _check_runtime()
     line = Line(words.ipc)
     line.say(ipc.Hello(ipc.PROTOCOL, os.getpid(), _engine()))
+    if words.warm:
+        _warm_up(words.threads)
     first = line.hear()
     if not isinstance(first, ipc.Load):
         return 2
+    _hold_to(first.data_mb)
     for work, name in ((_beat, "beat"), (_listen, "listen")):
         threading.Thread(target=work, args=(line,), name=name, daemon=True).start()
     try:
@@ -80,15 +84,35 @@ def _arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--arena", type=int, default=-1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--warm", action="store_true")
     parser.add_argument("--check-runtime", action="store_true")
     return parser.parse_args(argv)
+
+
+def _warm_up(threads: int) -> None:
+    """Import all that a task of any kind may need, which is most of its start, and touch no device: that would hold the GPU's memory."""
+    import safetensors.torch  # noqa: F401
+    import torch
+
+    from desktop_app.worker import snapshot  # noqa: F401
+    from desktop_app.worker.kinds import registry  # noqa: F401
+
+    torch.set_num_threads(threads)
+
+
+def _hold_to(data_mb: int) -> None:
+    """Bound our own private memory, for good; 0: it was bounded at our start."""
+    if data_mb:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (data_mb << 20, data_mb << 20))
 
 
 def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -> None:
     """Load the task, step through it, hand over the result."""
     import torch
 
-    from desktop_app.worker.kinds import registry
+    from desktop_app.worker.kinds import Fills, registry
     from desktop_app.worker.snapshot import Arena
 
     torch.set_num_threads(threads)
@@ -96,9 +120,11 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
     kind = registry.load(load.kind, inputs, load.params, load.seed, device)
     if load.steps and kind.steps != load.steps:
         raise ValueError(f"the task says {load.steps} steps, its data and parameters make {kind.steps}")
+    arena = Arena(arena_fd)
+    if isinstance(kind, Fills):
+        kind.output.move_to(arena.room(kind.output.length))
     if load.checkpoint is not None:
         kind.restore(_checkpoint(Path(load.checkpoint), load.first_step))
-    arena = Arena(arena_fd)
     line.say(ipc.Ready())
     _step_through(line, kind, arena, load.first_step, load.checkpoint_every)
     _deliver(line, kind, arena)
@@ -107,21 +133,21 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
 def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_latest: int) -> None:
     from desktop_app.worker.snapshot import Cadence
 
-    cadence, committed, said, loss, ended = Cadence(at_latest or kind.steps), first, 0.0, None, time.perf_counter()
+    cadence = Cadence(at_latest or kind.steps, sum(tensor.nbytes for tensor in kind.state().values()))
+    said, loss, ended = 0.0, None, time.perf_counter()
     for index in range(first, kind.steps):
-        if not arena.gate_is_open():
+        if not arena.may_begin(index):
             _yield(line, kind, arena, index)
         begun = ended
         loss = kind.step(index)
         ended = time.perf_counter()
-        cadence.stepped(ended - begun)
-        if index + 1 - committed >= cadence.every:
+        if cadence.stepped(ended - begun):
             cadence.committed(arena.commit(kind.state(), index + 1).seconds)
-            committed, ended = index + 1, time.perf_counter()
+            ended = time.perf_counter()
         if ended - said >= PROGRESS_S:
             line.say(ipc.Progress(index + 1, kind.steps, loss, 1000 * (ended - begun)))
             said = ended
-    if not arena.gate_is_open():
+    if not arena.may_begin(kind.steps):
         _yield(line, kind, arena, kind.steps)
     line.say(ipc.Progress(kind.steps, kind.steps, loss, None))
 
@@ -169,7 +195,7 @@ def _listen(line: Line) -> None:
         line.hear()
 
 
-def _format(data: bytes) -> str:
+def _format(data: bytes | memoryview) -> Literal["safetensors", "jsonl"]:
     """Kinds give safetensors or JSON lines; only the former begins with a length."""
     return "jsonl" if data[:1] in (b"{", b"") else "safetensors"
 

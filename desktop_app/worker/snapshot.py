@@ -16,6 +16,11 @@ from desktop_app.wire import arena
 COST = 0.005
 """The share of the time that committing may take: half of the one per cent promised, since steps and copies vary."""
 
+WISHED = 0.009
+"""The same, for a task that asks for more checkpoints than that."""
+
+_FIRST_BYTES_PER_S = 1e9  # into memory that nobody wrote to before
+
 _DTYPES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
     torch.int64: "I64", torch.int32: "I32", torch.int16: "I16", torch.int8: "I8", torch.uint8: "U8", torch.bool: "BOOL",
@@ -44,9 +49,11 @@ class Arena:
         self._specs: list[arena.TensorSpec] = []
         self._slots: list[dict[str, torch.Tensor]] = []
         self._written = 0
+        self._rooms: list[tuple[memoryview, int]] = []
 
-    def gate_is_open(self) -> bool:
-        """Read before every micro-step."""
+    def may_begin(self, step: int) -> bool:
+        """Before every micro-step, `step` of them done: note it where it outlives this process, and read the gate."""
+        arena.STEPS.pack_into(self._memory, arena.STEPS_AT, step)
         return self._memory[arena.GATE] == arena.OPEN
 
     def commit(self, state: Mapping[str, torch.Tensor], step: int) -> Commit:
@@ -61,15 +68,34 @@ class Arena:
         self._seq = seq
         return Commit(slot, seq, step, time.perf_counter() - begun)
 
-    def output(self, data: bytes) -> tuple[int, int]:
-        """Put a result file behind the ones before it; its offset and length. ValueError when there is no room."""
-        offset = self._written
-        if offset + len(data) > self._layout.output_bytes:
-            raise ValueError(f"the results are larger than the {self._layout.output_bytes} bytes allowed")
+    def room(self, length: int) -> memoryview:
+        """The place of a result file that is written as the work goes on. ValueError when there is none so large."""
+        offset = self._reserve(length)
+        at = self._layout.output_at + offset
+        view = memoryview(self._memory)[at : at + length]
+        self._rooms.append((view, offset))
+        return view
+
+    def output(self, data: bytes | memoryview) -> tuple[int, int]:
+        """Put a result file behind the ones before it, if it does not lie there already; its offset and length.
+
+        ValueError when there is no room.
+        """
+        for view, offset in self._rooms:
+            if view is data:
+                return offset, len(view)
+        offset = self._reserve(len(data))
         at = self._layout.output_at + offset
         self._memory[at : at + len(data)] = data
-        self._written += len(data)
         return offset, len(data)
+
+    def _reserve(self, length: int) -> int:
+        """The offset of so many bytes behind what is there."""
+        offset = self._written
+        if offset + length > self._layout.output_bytes:
+            raise ValueError(f"the results are larger than the {self._layout.output_bytes} bytes allowed")
+        self._written += length
+        return offset
 
     @property
     def _length(self) -> int:
@@ -118,21 +144,30 @@ class Arena:
 
 
 class Cadence:
-    """How many steps lie between two commits, so that committing costs at most COST of the time."""
+    """When the next commit is due: as often as keeps committing below COST of the time.
 
-    def __init__(self, at_latest: int) -> None:
+    At the task's own wish, `at_latest` steps after the one before, it may come sooner, as long as it stays below WISHED of the time.
+    What the first commit takes is guessed from the size of the state.
+    """
+
+    def __init__(self, at_latest: int, state_bytes: int) -> None:
         self._at_latest = max(1, at_latest)
-        self._step_s = 0.0
-        self.every = 1
+        self._takes = state_bytes / _FIRST_BYTES_PER_S
+        self._worked, self._spent = 0.0, 0.0  # seconds in steps, in commits
+        self._since, self._steps = 0.0, 0  # after the last commit
 
-    def stepped(self, seconds: float) -> None:
-        """A micro-step took this long."""
-        self._step_s = seconds if self._step_s == 0.0 else 0.9 * self._step_s + 0.1 * seconds
+    def stepped(self, seconds: float) -> bool:
+        """A micro-step took this long; whether a commit is due after it."""
+        self._worked += seconds
+        self._since += seconds
+        self._steps += 1
+        share = WISHED if self._steps >= self._at_latest else COST
+        return self._spent + self._takes <= share * self._worked and self._takes <= share * self._since
 
     def committed(self, seconds: float) -> None:
         """A commit took this long."""
-        wanted = math.ceil(seconds / (COST * self._step_s)) if self._step_s > 0 else 1
-        self.every = min(max(1, wanted), self._at_latest)
+        self._takes, self._since, self._steps = seconds, 0.0, 0
+        self._spent += seconds
 
 
 def _dtype(name: str, value: torch.Tensor) -> str:

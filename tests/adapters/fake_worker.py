@@ -8,11 +8,13 @@ import argparse
 import json
 import mmap
 import os
+import resource
 import signal
 import socket
 import struct
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from desktop_app.wire import arena, ipc
@@ -26,12 +28,10 @@ class Side:
         for name in ("--ipc", "--arena", "--threads"):
             parser.add_argument(name, type=int)
         parser.add_argument("--device")
+        parser.add_argument("--warm", action="store_true")
         words = parser.parse_args(sys.argv[1:])
         self.socket = socket.socket(fileno=words.ipc)
         self.arena_fd: int = words.arena
-        with mmap.mmap(words.arena, arena.PAGE) as page:
-            self.layout = arena.layout_of(page[:64])
-        self.memory = mmap.mmap(words.arena, self.layout.total)
         self.seq = 0
         self.load = ipc.Load("", {}, {}, 0, 0, 0, None, 0)
 
@@ -43,6 +43,11 @@ class Side:
         load = ipc.parse_to_worker(self.socket.recv(ipc.FRAME_LIMIT))
         assert isinstance(load, ipc.Load)
         self.load = load
+        if load.data_mb:
+            resource.setrlimit(resource.RLIMIT_DATA, (load.data_mb << 20, load.data_mb << 20))
+        with mmap.mmap(self.arena_fd, arena.PAGE) as page:
+            self.layout = arena.layout_of(page[:64])
+        self.memory = mmap.mmap(self.arena_fd, self.layout.total)
 
     def open(self) -> bool:
         return self.memory[arena.GATE] == arena.OPEN
@@ -100,6 +105,46 @@ def resumed(side: Side) -> None:
     side.output(data)
     side.say(ipc.Finished([ipc.OutputFile("seen", "jsonl", 0, len(data))], {}))
     forever()
+
+
+def tell(side: Side, seen: object) -> None:
+    """Finishes with what it saw as its result."""
+    data = json.dumps(seen).encode()
+    side.output(data)
+    side.say(ipc.Finished([ipc.OutputFile("seen", "jsonl", 0, len(data))], {}))
+    forever()
+
+
+def reads(side: Side) -> None:
+    side.say(ipc.Ready())
+    checkpoint = Path(side.load.checkpoint or "/dev/null").read_text()
+    tell(side, {"data": Path(side.load.inputs["data"]).read_text(), "checkpoint": checkpoint, "first": side.load.first_step})
+
+
+def meddles(side: Side) -> None:
+    """Tries to write to its input in every way, also through the number of an open file, and to reach beside it."""
+    side.say(ipc.Ready())
+    data = Path(side.load.inputs["data"])
+    held = os.open(data, os.O_RDONLY)
+    ways: dict[str, Callable[[], object]] = {
+        "write": lambda: data.write_bytes(b"x"), "append": lambda: os.open(data, os.O_WRONLY | os.O_APPEND),
+        "reopen": lambda: os.open(f"/proc/self/fd/{held}", os.O_RDWR), "truncate": lambda: os.truncate(data, 0),
+        "truncate_fd": lambda: os.ftruncate(held, 0), "chmod": lambda: data.chmod(0o777), "chmod_fd": lambda: os.fchmod(held, 0o777),
+        "remove": data.unlink, "add": lambda: (data.parent / "more").write_bytes(b"x"),
+    }  # fmt: skip
+    done, refused = [], []
+    for name, way in ways.items():
+        try:
+            way()
+            done.append(name)
+        except OSError:
+            refused.append(name)
+    tell(side, {"there": sorted(place.name for place in data.parent.iterdir()), "done": done, "refused": refused})
+
+
+def tells_limits(side: Side) -> None:
+    side.say(ipc.Ready())
+    tell(side, {"data_mb": resource.getrlimit(resource.RLIMIT_DATA)[1] >> 20})
 
 
 def slow_start(side: Side) -> None:

@@ -81,12 +81,17 @@ class House:
 
 @contextmanager
 def house(
-    root: Path, tuning: Tuning | None = None, vram_free: Callable[[], int | None] | None = None, blobs: Path | None = None
+    root: Path,
+    tuning: Tuning | None = None,
+    vram_free: Callable[[], int | None] | None = None,
+    blobs: Path | None = None,
+    vram_users: Callable[[], frozenset[int] | None] | None = None,
+    device: Device = DEVICE,
 ) -> Iterator[House]:
     """A supervisor whose workers are fake unless the tuning says otherwise; closed at the end."""
     posted: SimpleQueue[m.Message] = SimpleQueue()
     tuning = tuning or Tuning(script=FAKE, threads=1)
-    supervisor = Supervisor(posted.put, blobs or root / "blobs", root / "tasks", root / "logs", DEVICE, vram_free, tuning)
+    supervisor = Supervisor(posted.put, blobs or root / "blobs", root / "tasks", root / "logs", device, vram_free, tuning, vram_users)
     try:
         yield House(root, supervisor, posted, [])
     finally:

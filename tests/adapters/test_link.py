@@ -40,6 +40,15 @@ async def test_a_guest_sees_what_changes(agent: Agent) -> None:
     assert (await guest.until(lambda state: state.settings.floor == 5)) == agent.state
 
 
+async def test_an_agent_without_news_says_hello_again(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link, "BEAT_S", 0.1)
+    guest = await agent.guest()
+    greeting = link.Hello(link.VERSION, os.getpid())
+    assert [await guest.next() for _ in range(4)] == [greeting, link.Snapshot(agent.state), greeting, greeting]
+    agent.show(floor(agent.state, 5))
+    assert (await guest.until(lambda state: state.settings.floor == 5)) == agent.state
+
+
 async def test_many_changes_at_once_are_shown_as_the_last_one(agent: Agent) -> None:
     guest = await agent.guest()
     await guest.until(lambda state: True)

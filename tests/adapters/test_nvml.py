@@ -13,7 +13,7 @@ import pytest
 
 from desktop_app.adapters.nvml import PRACTICE_WATTS, UNTOLD_BOARD_WATTS, Nvml, practice_device, read_practice
 from desktop_app.core.gpu import DeviceKind, Tier, tier_of
-from tests.fakes.nvml import CARD, FakeGpu, fake_gpu
+from tests.fakes.nvml import CARD, Answer, FakeGpu, fake_gpu
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the fake takes the driver's place by its name, as Linux's loader allows")
 
@@ -21,7 +21,10 @@ UUID = "GPU-11111111-2222-3333-4444-555555555555"
 NOT_SUPPORTED = 3
 NO_PERMISSION = 4
 UNKNOWN = 999
-READING = {"is": "Reading", "memory_used_mb": 1200, "utilisation": 3, "temperature": 41, "watts": 28, "fan": 30}
+READING: dict[str, Answer] = {
+    "is": "Reading", "memory_used_mb": 1200, "utilisation": 3, "temperature": 41, "watts": 28, "fan": 30, "energy_mj": 912345678,
+    "slowed": [], "foreign_load": 0, "foreign_mb": 0, "foreign_name": "",
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -43,7 +46,8 @@ def test_the_card_is_read_anew_every_time(gpu: FakeGpu) -> None:
     gpu.ask("find")
     assert gpu.ask("read") == READING
     gpu.change(temperature=84, utilisation=99, milliwatts=431_600, used_mb=20_000, fan=75)
-    assert gpu.ask("read") == {"is": "Reading", "memory_used_mb": 20_000, "utilisation": 99, "temperature": 84, "watts": 432, "fan": 75}
+    figures = {"memory_used_mb": 20_000, "utilisation": 99, "temperature": 84, "watts": 432, "fan": 75}
+    assert gpu.ask("read") == READING | figures
     assert gpu.ask("vram_used") == 20_000
 
 
@@ -55,6 +59,8 @@ def test_the_card_is_read_anew_every_time(gpu: FakeGpu) -> None:
         ("nvmlDeviceGetPowerUsage", "watts"),
         ("nvmlDeviceGetFanSpeed", "fan"),
         ("nvmlDeviceGetMemoryInfo", "memory_used_mb"),
+        ("nvmlDeviceGetTotalEnergyConsumption", "energy_mj"),
+        ("nvmlDeviceGetProcessUtilization", "foreign_load"),
     ],
 )
 @pytest.mark.parametrize("code", [NOT_SUPPORTED, NO_PERMISSION, UNKNOWN])
@@ -68,7 +74,7 @@ def test_a_gpu_that_falls_off_the_bus_is_said_to_be_missing(gpu: FakeGpu) -> Non
     gpu.ask("find")
     gpu.ask("open")
     gpu.change(lost=1)
-    assert gpu.ask("read") == {"is": "GpuWentMissing", "uuid": UUID, "detail": "GPU is lost"}
+    assert said_missing(gpu) == "GPU is lost"
     assert gpu.ask("vram_used") is None
     assert gpu.ask("processes") is None
     assert gpu.ask("find") == []
@@ -79,15 +85,13 @@ def test_a_gpu_that_falls_off_the_bus_is_said_to_be_missing(gpu: FakeGpu) -> Non
 def test_a_gpu_that_is_lost_between_two_figures_is_missing_too(gpu: FakeGpu) -> None:
     gpu.ask("find")
     gpu.fail("nvmlDeviceGetTemperature", 15)
-    assert gpu.ask("read") == {"is": "GpuWentMissing", "uuid": UUID, "detail": "GPU is lost"}
+    assert said_missing(gpu) == "GPU is lost"
 
 
 def test_a_gpu_that_was_taken_out_is_missing(gpu: FakeGpu) -> None:
     gpu.ask("find")
     gpu.world = "count 0\ndriver 580.65.06\n"
-    answer = gpu.ask("read")
-    assert isinstance(answer, dict)
-    assert answer["is"] == "GpuWentMissing"
+    assert said_missing(gpu)
 
 
 def test_processes_are_listed_and_windows_does_not_say_their_memory(gpu: FakeGpu) -> None:
@@ -107,6 +111,19 @@ def test_an_old_driver_lacks_functions_and_still_serves(tmp_path: Path) -> None:
     with fake_gpu(tmp_path, CARD, "-DOLD_DRIVER") as gpu:
         gpu.ask("find")
         assert gpu.ask("read") == READING | {"memory_used_mb": 1580, "fan": None}, "the driver's own share cannot be told apart"
+        gpu.change(reasons=0x4)
+        assert gpu.ask("read") == READING | {"memory_used_mb": 1580, "fan": None, "slowed": ["SwPowerCap"]}, "by its older name"
+
+
+def test_a_driver_with_the_oldest_functions_only_still_serves(tmp_path: Path) -> None:
+    with fake_gpu(tmp_path, CARD, "-DOLD_DRIVER", "-DBARE") as gpu:
+        gpu.ask("find")
+        gpu.ask("open")
+        assert gpu.ask("read") == READING | {"memory_used_mb": 1580, "fan": None, "energy_mj": None, "foreign_load": None}
+        assert gpu.ask("faults") == []
+        assert gpu.ask("power_limits") is None
+        assert gpu.ask("set_power_limit_w", 200) is False
+        assert gpu.ask("heat_limits") == {"is": "HeatLimits", "slowdown": None, "shutdown": None}
 
 
 def test_a_board_that_does_not_say_its_power_is_taken_for_a_hungry_one(gpu: FakeGpu) -> None:
@@ -182,6 +199,14 @@ def test_the_practice_gauges_are_real_or_none() -> None:
     assert 0 < reading.memory_used_mb < practice_device(Path("one")).memory_mb
     assert reading.watts is None
     assert reading.fan is None
+
+
+def said_missing(gpu: FakeGpu) -> Answer:
+    """What the driver said of the card that is gone."""
+    answer = gpu.ask("read")
+    assert isinstance(answer, dict)
+    assert (answer["is"], answer["uuid"]) == ("GpuWentMissing", UUID)
+    return answer["detail"]
 
 
 def _watts(gpu: FakeGpu) -> int:

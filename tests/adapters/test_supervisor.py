@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from desktop_app.core import messages as m
-from desktop_app.core.state import Trigger
+from desktop_app.core.faults import HELD
+from desktop_app.core.state import Halt, Trigger
 from desktop_app.core.task import Checkpoint, Progress
-from tests.adapters.supervisor_house import LIMITS, House, fake, house
+from tests.adapters.supervisor_house import DEVICE, LIMITS, House, fake, house
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
@@ -64,6 +65,7 @@ def test_a_give_back_is_quick_and_loses_nothing(home: House) -> None:
     assert time.monotonic() - before < 0.05
     back = home.until(m.GpuGivenBack)
     assert back.record.committed
+    assert back.record.halt is Halt.YIELDED
     assert back.record.trigger is Trigger.CLICK
     assert back.record.stopped_ms < 400
     assert back.record.steps_lost == 0
@@ -77,9 +79,10 @@ def test_a_give_back_is_quick_and_loses_nothing(home: House) -> None:
 def test_a_worker_that_ignores_the_gate_is_killed_at_the_deadline(home: House) -> None:
     home.begin("ignores_gate", steps=1_000_000)
     time.sleep(0.3)
-    home.supervisor.give_back("task-1", Trigger.HEAT, 200)
+    home.supervisor.give_back("task-1", Trigger.HEAT, 200, late_ms=90.0)
     back = home.until(m.GpuGivenBack)
     assert not back.record.committed
+    assert (back.record.halt, back.record.detected_ms) == (Halt.KILLED, 90.0)
     assert 195 <= back.record.stopped_ms < 1_000
     assert back.checkpoint is not None
     assert step_in(home.blob(back.checkpoint.sha256)) == back.checkpoint.step > 0
@@ -107,7 +110,7 @@ def test_a_task_still_starting_is_killed_at_once(home: House) -> None:
     time.sleep(0.5)
     home.supervisor.give_back("task-1", Trigger.CLICK, 5_000)
     back = home.until(m.GpuGivenBack)
-    assert (back.checkpoint, back.record.committed, back.record.steps_lost) == (None, False, 0)
+    assert (back.checkpoint, back.record.halt, back.record.steps_lost) == (None, Halt.LOADING, 0)
     assert back.record.stopped_ms < 600
     assert not any(isinstance(one, m.WorkerStarted) for one in home.seen)
 
@@ -135,7 +138,8 @@ def test_a_give_back_after_the_end_is_answered_too(home: House) -> None:
     home.supervisor.start(home.lease(steps=20), None)
     home.until(m.WorkerFinished)
     home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-    assert home.until(m.GpuGivenBack, 5).record.steps_lost == 0
+    record = home.until(m.GpuGivenBack, 5).record
+    assert (record.halt, record.steps_lost, record.stopped_ms) == (Halt.OVER, 0, 0.0)
 
 
 def test_a_give_back_of_a_task_from_before_a_restart_is_answered_once(home: House) -> None:
@@ -143,7 +147,7 @@ def test_a_give_back_of_a_task_from_before_a_restart_is_answered_once(home: Hous
     home.supervisor.give_back("gone", Trigger.CLICK, 200)
     (only,) = home.quiet(0.1)
     assert isinstance(only, m.GpuGivenBack)
-    assert (only.record.task_id, only.checkpoint) == ("gone", None)
+    assert (only.record.task_id, only.record.halt, only.checkpoint) == ("gone", Halt.OVER, None)
 
 
 def test_starting_twice_is_starting_once(home: House) -> None:
@@ -191,8 +195,36 @@ def test_memory_that_does_not_come_free_is_said(tmp_path: Path) -> None:
         home.begin(steps=1_000_000)
         free[0] = 2 << 30
         home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-        assert "not free" in home.until(m.TroubleArose).detail
-        assert (home.until(m.GpuGivenBack).record.vram_free_ms or 0) > 1900
+        assert home.until(m.GpuFaulted) == m.GpuFaulted(DEVICE.uuid, HELD)
+        record = home.until(m.GpuGivenBack).record
+        assert (record.held, record.vram_free_ms) == (True, None)
+
+
+def test_memory_that_others_hold_is_not_waited_for(tmp_path: Path) -> None:
+    """A game took it: it may be why the task had to go. That the driver lists our process no more is what counts."""
+    free, users = [8 << 30], {4_000_000}
+    with house(tmp_path, fake(), vram_free=lambda: free[0], vram_users=lambda: frozenset(users)) as home:
+        pid = home.begin(steps=1_000_000)
+        users.add(pid)
+        time.sleep(0.6)
+        free[0] = 2 << 30
+        home.supervisor.give_back("task-1", Trigger.FOREIGN_USE, 200)
+        time.sleep(0.4)
+        assert not any(isinstance(one, m.GpuGivenBack) for one in home.quiet(0))
+        users.discard(pid)
+        record = home.until(m.GpuGivenBack).record
+        assert not record.held
+        assert 350 < (record.vram_free_ms or 0) < 1_900
+
+
+def test_a_card_that_says_nothing_any_more_is_not_called_free(tmp_path: Path) -> None:
+    free: list[int | None] = [8 << 30]
+    with house(tmp_path, vram_free=lambda: free[0]) as home:
+        home.begin(steps=1_000_000)
+        free[0] = None
+        home.supervisor.give_back("task-1", Trigger.GPU_LOST, 200)
+        record = home.until(m.GpuGivenBack).record
+        assert (record.held, record.vram_free_ms) == (False, None)
 
 
 def test_the_wall_limit_holds(home: House) -> None:

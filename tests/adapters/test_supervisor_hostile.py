@@ -109,13 +109,12 @@ def test_a_family_in_sessions_of_its_own_is_gone_too(home: House) -> None:
     assert not any(one.is_running() for one in family)
 
 
-def test_descriptors_sent_along_do_not_pile_up(home: House) -> None:
-    home.begin("sends_descriptors", steps=1_000_000)
+def test_descriptors_sent_along_end_it_and_do_not_stay(home: House) -> None:
     before = open_files()
-    home.quiet(1)
+    home.supervisor.start(home.lease("sends_descriptors"), None)
+    assert "sent files along" in home.until(m.WorkerFailed).detail
+    home.quiet(0.1)
     assert open_files() == before
-    home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-    home.until(m.GpuGivenBack)
 
 
 def test_a_flood_of_output_is_cut(home: House) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from desktop_app.adapters.supervisor.arena import Arena, Torn
-from desktop_app.adapters.supervisor.log import FILE_BYTES, RING_BYTES, WorkerLog
+from desktop_app.adapters.supervisor.log import BURST_BYTES, BYTES_PER_S, FILE_BYTES, RING_BYTES, WorkerLog
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.wire import arena as layout
 
@@ -93,6 +93,36 @@ def test_the_log_is_clean_and_bounded(tmp_path: Path) -> None:
         log.feed(b"x" * (1 << 19))
     assert sum(place.stat().st_size for place in (tmp_path / "logs").iterdir()) <= 2 * FILE_BYTES
     assert len(log.tail(10 * RING_BYTES)) <= RING_BYTES
+
+
+def test_a_control_character_in_two_pieces_is_one(tmp_path: Path) -> None:
+    log = WorkerLog(tmp_path / "worker.log")
+    log.feed(b"a\xc2")
+    log.feed(b"\x9b31mb\xc3")
+    log.feed("\u00a9\u202ec".encode())
+    assert (tmp_path / "worker.log").read_bytes().startswith(b"a31mb")
+    assert b"\xc2\x9b" not in (tmp_path / "worker.log").read_bytes()
+    assert log.tail().endswith("\u00a9?c")
+
+
+def test_a_flood_does_not_wear_out_the_disk(tmp_path: Path) -> None:
+    now = [0.0]
+    log = WorkerLog(tmp_path / "worker.log", lambda: now[0])
+    written = 0
+    for _ in range(600):  # a minute of ten pieces a second: 37 MB
+        before = _size(tmp_path)
+        log.feed(b"x" * 60_000 + b"the end\n")
+        written += max(0, _size(tmp_path) - before)
+        now[0] += 0.1
+    assert written <= BURST_BYTES + 60 * BYTES_PER_S + 60_000
+    assert log.tail(20).endswith("the end")
+    now[0] += 3600
+    log.feed(b"quiet again\n")
+    assert b"bytes left out: it printed too much]\nquiet again" in (tmp_path / "worker.log").read_bytes()
+
+
+def _size(folder: Path) -> int:
+    return sum(place.stat().st_size for place in folder.iterdir())
 
 
 def test_a_log_that_cannot_be_written_costs_only_the_log(tmp_path: Path) -> None:

@@ -1,20 +1,25 @@
 """What breaks while an effect is done: words for the owner, a trace in the log, and the agent goes on; but for a give-back."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from desktop_app.adapters.awake import Awake
 from desktop_app.adapters.keys import OPERATOR, Keys
 from desktop_app.adapters.market import Market
 from desktop_app.adapters.store import Store
 from desktop_app.adapters.supervisor import Supervisor
+from desktop_app.agent.desk import Desk
 from desktop_app.agent.money import Money
 from desktop_app.agent.perform import Hands
+from desktop_app.agent.power import PowerCap
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
+from desktop_app.core.bench import SignedBenchmark, record_bytes
 from desktop_app.core.errors import AppError
 from desktop_app.core.receipts import canonical
 from desktop_app.core.state import NoticeKind, Trigger
@@ -30,18 +35,40 @@ class Broken:
         raise RuntimeError(f"a bug in {name}")
 
 
+class SlowAwake(Awake):
+    """A hold on the machine's sleep that takes its time to be got, and is let go of at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def hold(self) -> bool:
+        time.sleep(0.1)
+        self.said.append("hold")
+        return True
+
+    def release(self) -> bool:
+        self.said.append("release")
+        return True
+
+
 class World:
     """Hands with real keys and a real store; the supervisor, and the market, are broken."""
 
     def __init__(self, root: Path) -> None:
         self.posted: list[m.Message] = []
         self.ended = 0
+        self.awake = SlowAwake()
         self.keys = Keys(root / "keys", lambda: None, n=2**12)
         self.store = Store(root / "settings.json", root / "sublet.sqlite")
-        self.hands = Hands(self.posted.append, cast(Supervisor, Broken()), self.keys, self.store, self._end)
+        supervisor, power, desk = cast(Supervisor, Broken()), cast(PowerCap, Broken()), Desk(self.posted.append, self._look, self.awake)
+        self.hands = Hands(self.posted.append, supervisor, self.keys, self.store, self._end, power, desk)
 
     def _end(self) -> None:
         self.ended += 1
+
+    def _look(self) -> tuple[str, ...]:
+        return ("hades", "blender")
 
     async def heard(self, count: int = 1) -> list[m.Message]:
         async with asyncio.timeout(20):
@@ -105,6 +132,14 @@ async def test_a_receipt_is_signed_kept_and_told(world: World) -> None:
     assert world.store.receipts() == (signed.signed,)
 
 
+async def test_a_benchmark_is_signed_as_a_receipt_is(world: World) -> None:
+    await asyncio.to_thread(world.keys.create_or_open, bytearray(b"the right passphrase"))
+    record = builders.a_benchmark().record
+    world.hands.perform(e.SignBenchmark(record))
+    signature = world.keys.sign_message(OPERATOR, record_bytes(record))
+    assert await world.heard() == [m.BenchmarkSigned(SignedBenchmark(record, signature))]
+
+
 async def test_a_receipt_that_cannot_be_signed_is_said(world: World) -> None:
     world.hands.perform(e.SignReceipt(builders.a_receipt()))
     (told,) = await world.heard()
@@ -118,3 +153,17 @@ async def test_what_waits_for_the_network_is_dropped_at_the_end(world: World) ->
     await asyncio.sleep(0.05)
     await world.hands.close()
     assert world.posted == []
+
+
+async def test_the_machine_is_kept_awake_and_let_go_in_the_order_that_was_said(world: World) -> None:
+    for on in (True, False, True):
+        world.hands.perform(e.KeepAwake(on))
+    async with asyncio.timeout(20):
+        while len(world.awake.said) < 3:
+            await asyncio.sleep(0.01)
+    assert world.awake.said == ["hold", "release", "hold"]
+
+
+async def test_the_programs_that_run_are_told(world: World) -> None:
+    world.hands.perform(e.ListPrograms())
+    assert await world.heard() == [m.ProgramsListed(("hades", "blender"))]

@@ -1,11 +1,12 @@
-"""What supervision and sandbox cost: `python -m tests.benchmarks.overhead [pairs] [seconds]`, 20 pairs of 6 s by default.
+"""What supervision and sandbox cost: `python -m tests.benchmarks.overhead [starts] [pairs] [seconds]`; 6 of 4 of 2.5 s by default.
 
-Two processes hold the same training task with the same data, seed and number of threads: one is a plain Python loop over
-the kind's steps, the other the real worker, in its sandbox, watched and committing its state. They never run at the same
-time: while one is measured the other is stopped (SIGSTOP), in ABBA order, so that drift of the machine falls on both alike.
-Both have the same weight at the processor, the greatest one for root, since what else the machine runs is not the sandbox's doing.
-`overhead_train` is the median over pairs of (steps/s supervised) / (steps/s bare), with the 95 % interval of the median from
-order statistics; `overhead_train_processor` is the same per second of processor time, which a busy machine disturbs less.
+Two processes hold the same task with the same data, seed and number of threads: one is a plain Python loop over the kind's
+steps, the other the real worker, in its sandbox, watched and committing its state. They never run at the same time (`pairing`).
+Where a process' memory comes to lie is drawn at its start and weighs more than what supervision does, so both are started
+anew several times. `overhead_train` and `overhead_infer` are the medians over starts of (steps/s supervised) / (steps/s bare),
+with the 95 % interval of the median; `…_processor` are the same per second of processor time, which a busy machine disturbs
+less. `snapshot_cost_percent` is the share of the worker's processor time that goes into commits, of the dearer kind, while nothing
+stops the worker.
 """
 
 import os
@@ -15,9 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -26,46 +26,25 @@ import psutil
 from desktop_app.adapters.supervisor import Supervisor, Tuning
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
+from desktop_app.core.gpu import Device
 from tests.benchmarks import work
+from tests.benchmarks.pairing import Side, compare, interval
 
-_NICES = (-20, 19)  # as first as we may be, else as last as the worker is
-_SETTLE_S = 0.5
 _TOLD_S = 0.25
+_ALONE_S = 15.0
 _PATIENT = Patience(start_s=600, silence_s=3600, stall_s=3600)  # the worker is stopped half of the time
+_WORKER = Path(__file__).with_name("counted_worker.py")
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One of the two: the process that computes, and a way to wait for its next (step, time)."""
-
-    pid: int
-    next_count: Callable[[], tuple[int, float]]
-
-    def rate(self, seconds: float) -> tuple[float, float]:
-        """Steps per second of the clock, and per second of processor time, while this side alone runs."""
-        os.kill(self.pid, signal.SIGCONT)
-        time.sleep(_SETTLE_S)
-        first, begun = self.next_count()
-        last, ended, used = first, begun, self._processor_s()
-        while ended - begun < seconds:
-            last, ended = self.next_count()
-        used = self._processor_s() - used
-        os.kill(self.pid, signal.SIGSTOP)
-        return (last - first) / (ended - begun), (last - first) / used
-
-    def _processor_s(self) -> float:
-        times = psutil.Process(self.pid).cpu_times()
-        return times.user + times.system
-
-
-def bare() -> None:
+def bare(name: str, folder: Path, device: str) -> None:
     """The loop anybody would write: no gate, no commits, no supervisor; says where it is as often as the worker does."""
     import torch
 
     from desktop_app.worker.kinds.registry import load
 
     torch.set_num_threads(work.THREADS)
-    kind = load("train.classifier/1", {"data": work.DATA}, work.PARAMS, work.SEED, "cpu")
+    task = work.TASKS[name]
+    kind = load(task.kind, work.inputs(task, folder), task.params, work.SEED, device)
     said = 0.0
     for index in range(kind.steps):
         kind.step(index)
@@ -75,57 +54,54 @@ def bare() -> None:
             said = now
 
 
-def main(pairs: int, seconds: float) -> None:
-    posted = SimpleQueue[m.Message]()
-    with tempfile.TemporaryDirectory(prefix="sublet-overhead-") as folder:
-        root = Path(folder)
-        tuning = Tuning(threads=work.THREADS, patience=_PATIENT)
-        supervisor = Supervisor(posted.put, root / "blobs", root / "tasks", root / "logs", work.DEVICE, tuning=tuning)
-        supervisor.start(work.lease(root / "blobs", "overhead"), None)
+def main(starts: int, pairs: int, seconds: float) -> None:
+    shares = []
+    with tempfile.TemporaryDirectory(prefix="sublet-overhead-") as place:
+        folder = Path(place)
+        for name in work.TASKS:
+            found = []
+            for start in range(starts):
+                with both(name, folder, start) as (managed, plain):
+                    found.append(compare(managed, plain, pairs, seconds))
+                    if start + 1 == starts:
+                        shares.append(_share(managed, folder / f"{name}-{start}"))
+                told = f"{found[-1].clock:.4f} by the clock, {found[-1].processor:.4f} by processor time"
+                print(f"{name}, start {start + 1}: {told} (load {psutil.getloadavg()[0]:.1f})", flush=True)
+            _report(f"overhead_{name}_processor", [one.processor for one in found])
+            _report(f"overhead_{name}", [one.clock for one in found])
+    work.figure("snapshot_cost_percent", 100 * max(shares), "%")
+
+
+@contextmanager
+def both(name: str, folder: Path, number: int, device: Device = work.DEVICE) -> Iterator[tuple[Side, Side]]:
+    """Both sides of a task started anew on the device, managed and bare, and ended."""
+    posted, root = SimpleQueue[m.Message](), folder / f"{name}-{number}"
+    tuning = Tuning(threads=work.THREADS, patience=_PATIENT, script=_WORKER)
+    lease = work.lease(root / "blobs", f"aaaa{number:04}", work.TASKS[name], 2048 if device is work.DEVICE else work.CUDA_RAM_MB)
+    supervisor = Supervisor(posted.put, root / "blobs", root / "tasks", root / "logs", device, tuning=tuning)
+    process = _bare_process(name, folder, "cpu" if device is work.DEVICE else "cuda")
+    try:
+        supervisor.start(lease, None)
         managed = Side(_started(posted), lambda: _told(posted))
-        os.kill(managed.pid, signal.SIGSTOP)
-        with _bare_process() as process:
-            plain = Side(process.pid, lambda: _printed(process))
-            try:
-                ratios = _compare(managed, plain, pairs, seconds)
-            finally:
-                process.kill()
-        os.kill(managed.pid, signal.SIGCONT)
+        plain = Side(process.pid, lambda: _printed(process))
+        plain.next_count()
+        yield managed, plain
+    finally:
+        process.kill()
+        process.communicate()
         supervisor.close()
-    _report("overhead_train_processor", [processor for _, processor in ratios])
-    _report("overhead_train", [clock for clock, _ in ratios])
 
 
-def _weigh_alike(*pids: int) -> None:
-    """Give both the same weight at the processor: before everything else where we may, so that the machine's other work counts less."""
-    for nice in _NICES:
-        try:
-            for pid in pids:
-                for thread in Path(f"/proc/{pid}/task").iterdir():
-                    os.setpriority(os.PRIO_PROCESS, int(thread.name), nice)
-                with suppress(FileNotFoundError):
-                    Path(f"/proc/{pid}/autogroup").write_text(str(nice))
-            return
-        except PermissionError:
-            continue
-
-
-def _compare(managed: Side, plain: Side, pairs: int, seconds: float) -> list[tuple[float, float]]:
-    """The ratios of each pair; every second pair begins with the other side, so that drift cancels out."""
-    plain.next_count()  # loaded, and running
-    _weigh_alike(plain.pid, managed.pid)
-    os.kill(plain.pid, signal.SIGSTOP)
-    plain.rate(seconds / 2)  # both warm
-    managed.rate(seconds / 2)
-    ratios = []
-    for pair in range(pairs):
-        order = (managed, plain) if pair % 2 == 0 else (plain, managed)
-        rates = {side.pid: side.rate(seconds) for side in order}
-        (clock, processor), (bare_clock, bare_processor) = rates[managed.pid], rates[plain.pid]
-        ratios.append((clock / bare_clock, processor / bare_processor))
-        where = f"bare step {1000 / bare_clock:.1f} ms, load {psutil.getloadavg()[0]:.1f}"
-        print(f"pair {pair + 1}: {ratios[-1][0]:.4f} by the clock, {ratios[-1][1]:.4f} by processor time ({where})", flush=True)
-    return ratios
+def _share(managed: Side, root: Path) -> float:
+    """The share of commits while the worker goes on, as it tells itself."""
+    os.kill(managed.pid, signal.SIGCONT)
+    told = []
+    for _ in range(2):
+        time.sleep(_ALONE_S)
+        lines = [line.split() for line in (root / "logs" / "worker.log").read_text().splitlines() if "commits" in line]
+        told.append((float(lines[-1][-3]), float(lines[-1][-1])))
+    (before, begun), (after, ended) = told
+    return (after - before) / (ended - begun)
 
 
 def _report(name: str, ratios: list[float]) -> None:
@@ -135,27 +111,10 @@ def _report(name: str, ratios: list[float]) -> None:
     work.figure(name, statistics.median(ratios), "ratio")
 
 
-def interval(ordered: list[float]) -> tuple[float, float]:
-    """The 95 % interval of the median by order statistics: free of any assumption on the shape of the noise."""
-    count = len(ordered)
-    rank = next((rank for rank in range(count // 2, 0, -1) if _coverage(count, rank) >= 0.95), 1)
-    return ordered[rank - 1], ordered[count - rank]
-
-
-def _coverage(count: int, rank: int) -> float:
-    """How likely the median lies between the `rank`-th smallest and the `rank`-th largest of `count` values."""
-    total, term = 0.0, 0.5**count
-    for below in range(count + 1):
-        if rank <= below <= count - rank:
-            total += term
-        term = term * (count - below) / (below + 1)
-    return total
-
-
-def _bare_process() -> "subprocess.Popen[str]":
+def _bare_process(name: str, folder: Path, device: str) -> "subprocess.Popen[str]":
     threads = str(work.THREADS)
     environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = (sys.executable, "-m", "tests.benchmarks.overhead", "--bare")
+    command = (sys.executable, "-m", "tests.benchmarks.overhead", "--bare", name, str(folder), device)
     # a session of its own, as the worker has: the kernel shares the processor out between sessions first
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
 
@@ -178,8 +137,8 @@ def _told(posted: "SimpleQueue[m.Message]") -> tuple[int, float]:
             break
     while True:
         message = posted.get(timeout=120)
-        if isinstance(message, m.WorkerFailed):
-            raise SystemExit(message.detail)
+        if isinstance(message, m.WorkerFailed | m.WorkerFinished):
+            raise SystemExit(f"the worker ended: {message}")
         if isinstance(message, m.WorkerProgressed):
             return message.progress.step, time.perf_counter()
 
@@ -197,7 +156,7 @@ def _printed(process: "subprocess.Popen[str]") -> tuple[int, float]:
 
 if __name__ == "__main__":
     if "--bare" in sys.argv:
-        bare()
+        bare(sys.argv[2], Path(sys.argv[3]), sys.argv[4])
     else:
-        words = [float(word) for word in sys.argv[1:]]
-        main(int(words[0]) if words else 20, words[1] if len(words) > 1 else 6.0)
+        words = [*(float(word) for word in sys.argv[1:]), *(6.0, 4.0, 2.5)[len(sys.argv) - 1 :]]
+        main(int(words[0]), int(words[1]), words[2])

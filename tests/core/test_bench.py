@@ -9,15 +9,17 @@ from desktop_app.core.bench import (
     Part,
     Standing,
     Verdict,
+    attestor_refusal,
     bench_steps,
     benchmark_record,
     measured_of,
     part_at,
     record_bytes,
+    tier_in,
     verdict,
 )
 from desktop_app.core.cards import Card, card_of
-from desktop_app.core.gpu import Device, DeviceKind, Tier
+from desktop_app.core.gpu import Device, DeviceKind, Tier, hardware_digest
 
 
 def device(name: str, memory_mb: int = 24_576) -> Device:
@@ -120,7 +122,25 @@ def test_the_record_names_the_gpu_by_digest_and_is_the_same_bytes_twice() -> Non
     raw = record_bytes(record)
     assert raw == record_bytes(benchmark_record(device("NVIDIA GeForce RTX 3090"), RTX_3090, "torch 2.13.0", 7, 1_800_000_000))
     assert b"GPU-1234" not in raw
+    assert record.hardware == hardware_digest("GPU-1234")
     assert b'["copy_gbps",840000]' in raw
     assert (record.tier, record.standing, record.driver) == ("large", "fits", "580.95")
     slow = benchmark_record(replace(device("x"), driver=None), replace(RTX_3090, memory_mb=1), "torch 2.13.0", 7, 1)
     assert (slow.tier, slow.standing, slow.driver) == ("", "unlisted", "")
+
+
+def test_an_attestor_vouches_for_the_figures_and_for_nothing_else() -> None:
+    card, hardware = device("NVIDIA GeForce RTX 3090"), hardware_digest("GPU-1234")
+    record = benchmark_record(card, RTX_3090, "torch 2.13.0", 7, 1)
+    assert attestor_refusal(record, hardware, Tier.LARGE) is None
+    assert attestor_refusal(record, hardware_digest("GPU-9"), Tier.LARGE) == "the benchmark is another GPU's"
+    boastful = replace(record, tier="datacentre")
+    assert tier_in(boastful) is Tier.LARGE
+    assert "tier large, not of datacentre" in (attestor_refusal(boastful, hardware, Tier.DATACENTRE) or "")
+    slow = benchmark_record(card, replace(RTX_3090, copy_gbps=10.0), "torch 2.13.0", 7, 1)
+    assert "tier none" in (attestor_refusal(slow, hardware, Tier.LARGE) or "")
+    renamed = replace(record, name="NVIDIA H200", standing="fits")
+    assert "not those of a NVIDIA H200" in (attestor_refusal(renamed, hardware, Tier.LARGE) or "")
+    halved = replace(record, figures=record.figures[:3])
+    assert tier_in(halved) is None
+    assert attestor_refusal(halved, hardware, Tier.LARGE) == "the benchmark's figures are not whole"

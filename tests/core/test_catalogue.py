@@ -66,8 +66,10 @@ def test_a_checkpoint_is_bounded_by_what_the_kind_keeps() -> None:
 def test_limits_leave_room_for_files_and_state() -> None:
     practice = limits(TRAIN, Tier.PRACTICE, TRAINING, (blob("data", 50_000_000),))
     assert practice.vram_mb == 0
-    assert practice.ram_mb > 2048 + 50
+    assert practice.ram_mb < 2100, "files are mapped, not held"
     assert practice.disk_mb >= 100
+    assert limits(INFER, Tier.PRACTICE, READING | {"rows": 4_000_000}, ()).ram_mb > 2048 + 6 * 160, "its outputs are held"
+    assert 160 < limits(INFER, Tier.PRACTICE, READING | {"rows": 4_000_000}, ()).output_mb < 400
     assert practice.step_ms == 50
     assert limits(TRAIN, Tier.LARGE, TRAINING, ()).vram_mb > 1024
     assert limits(TRAIN, Tier.PRACTICE, TRAINING | {"steps": 1_000_000, "width": 1024, "batch": 500}, ()).wall_s == 7 * 24 * 3600
@@ -109,10 +111,10 @@ def test_inputs_must_be_just_those_of_the_kind() -> None:
     assert "said to be pickle; this kind takes only safetensors" in refusal(replace(manifest, inputs=(pickled,)))
 
 
-@pytest.mark.parametrize(("claim", "said"), [(10_000_000_000, "10.0 GB"), (300_000_000, "300.0 MB")])
+@pytest.mark.parametrize(("claim", "said"), [(10_000_000_000, "10.0 GB"), (2_300_000_000, "2.3 GB")])
 def test_a_claim_beyond_the_kind_is_refused_with_both_sizes(claim: int, said: str) -> None:
     manifest = replace(written()[0], inputs=(blob("data", claim),))
-    assert refusal(manifest) == f"the input data claims {said}, more than the 268.4 MB this kind allows"
+    assert refusal(manifest) == f"the input data claims {said}, more than the 2.1 GB this kind allows"
 
 
 def test_a_tier_without_a_reference_speed_is_not_offered() -> None:
@@ -150,3 +152,14 @@ def test_steps_and_units_are_counted_not_believed() -> None:
     manifest, _ = written()
     assert refusal(replace(manifest, steps=31)) == "the task says 31 steps; its parameters make 30"
     assert "units; its parameters are worth" in refusal(replace(manifest, units=Units(manifest.units + 1)))
+
+
+@pytest.mark.parametrize("name", ["vram_mb", "ram_mb", "disk_mb", "wall_s", "output_mb"])
+def test_a_task_asks_for_no_more_than_it_needs(name: str) -> None:
+    manifest = written()[0]
+    reckoned: int = getattr(manifest.limits, name)
+    for wanted, fits in ((reckoned, True), (reckoned + 1, False)):
+        asking = replace(manifest, limits=replace(manifest.limits, **{name: wanted}))
+        reason = check(asking, TRAIN)
+        assert (reason is None) is fits
+        assert fits or f"need no more than {reckoned} " in str(reason)

@@ -6,11 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from desktop_app.core.gpu import DeviceKind, Tier, tier_of
+from desktop_app.core.gpu import DeviceKind, Foreign, Tier, tier_of
 from desktop_app.core.money import Rate
 from desktop_app.core.policy import (
     COOLDOWN_MOST,
-    COOLER_BY,
     No,
     Yes,
     asking,
@@ -21,11 +20,13 @@ from desktop_app.core.policy import (
     watts,
     worth,
 )
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule
 from desktop_app.core.settings import Settings
-from desktop_app.core.state import Cooldown, Level, Presence, Readiness, Reason, Sharing, State, Trigger, Why
+from desktop_app.core.state import Cooldown, Level, Readiness, Reason, Sharing, State, Trigger, Why
 from tests.builders import (
     NOON,
+    a_benchmark,
     a_device,
     a_gpu,
     a_market,
@@ -48,15 +49,23 @@ def presence(**signs: object) -> Presence:
     return replace(Presence(idle_s=10_000.0), **signs)  # type: ignore[arg-type]
 
 
+BUSY_CARD = replace(a_gpu(reading=replace(a_reading(), foreign_load=60, foreign_name="hades")), foreign=Foreign(busy_s=1.0))
+
+
 # Each with the verdict it alone brings, in the order in which they are said.
 REASONS: list[tuple[State, Reason, Trigger | None]] = [
     (a_state(sharing=Sharing(on=True, quitting=True)), Reason.QUITTING, Trigger.QUIT),
     (a_state(sharing=Sharing(on=False)), Reason.SHARING_OFF, Trigger.CLICK),
     (a_state(sharing=Sharing(on=True, snoozed_until=LATER)), Reason.SNOOZED, Trigger.SNOOZE),
+    (a_state(gpu=replace(a_gpu(), fault=79)), Reason.GPU_FAULT, Trigger.GPU_FAULT),
     (a_state(gpu=a_gpu(lost=True)), Reason.GPU_LOST, Trigger.GPU_LOST),
     (a_state(presence=presence(on_battery=True)), Reason.ON_BATTERY, Trigger.BATTERY),
     (a_state(gpu=a_gpu(reading=a_reading(temperature=83))), Reason.TOO_HOT, Trigger.HEAT),
+    (a_state(presence=presence(remote=True)), Reason.REMOTE_DESKTOP, Trigger.REMOTE_DESKTOP),
+    (a_state(presence=presence(apps=("blender",))), Reason.APP_RUNNING, Trigger.APP),
+    (a_state(presence=presence(game_mode=True)), Reason.GAME_MODE, Trigger.GAME_MODE),
     (a_state(presence=presence(full_screen=True)), Reason.FULL_SCREEN, Trigger.FULL_SCREEN),
+    (a_state(gpu=BUSY_CARD), Reason.FOREIGN_USE, Trigger.FOREIGN_USE),
     (a_state(gpu=a_gpu(reading=a_reading(memory_used_mb=24_060))), Reason.VRAM_RESERVE, Trigger.VRAM),
     (a_state(settings=Settings(schedule=OFF_UNTIL_ONE)), Reason.SCHEDULE, Trigger.SCHEDULE),
     (a_state(settings=Settings(schedule=AWAY), presence=Presence()), Reason.PRESENCE_UNKNOWN, Trigger.PRESENCE),
@@ -70,10 +79,13 @@ REASONS: list[tuple[State, Reason, Trigger | None]] = [
     (a_state(readiness=a_readiness(level=Level.CONTAINED, fix="apt install bubblewrap")), Reason.SANDBOX_NOT_READY, None),
     (a_state(readiness=a_readiness(disk_full=True)), Reason.DISK_FULL, None),
     (a_state(wallet=a_wallet(ready=False)), Reason.WALLET_LOCKED, None),
+    (a_state(gpu=a_gpu(benchmark=a_benchmark(engine="torch 1.0"))), Reason.MEASURING, None),
+    (a_state(gpu=replace(a_gpu(), tier=None)), Reason.TOO_SLOW, None),
     (a_state(market=a_market(connected=False)), Reason.MARKET_OFFLINE, None),
     (a_state(market=a_market(rate=None)), Reason.MARKET_OFFLINE, None),
     (a_state(gpu=a_gpu(chain_id=None)), Reason.REGISTERING, None),
     (a_state(gpu=replace(a_gpu(), registered="GPU-0")), Reason.REGISTERING, None),
+    (a_state(looked=False), Reason.LOOKING, None),
     (a_state(sharing=Sharing(on=True, finishing=True)), Reason.FINISHING, None),
     (a_state(cooldown=Cooldown(NOON + timedelta(minutes=2), 2)), Reason.COOLING_DOWN, None),
     (a_state(market=a_market(rate=44_999)), Reason.PRICE_BELOW_FLOOR, None),
@@ -106,8 +118,11 @@ def merged(one: State, other: State) -> State:
     """Both troubles at once: whatever differs from a ready machine, part by part."""
     ready = a_state()
     parts = {}
-    for name in ("sharing", "presence", "settings", "gpu", "readiness", "wallet", "market", "cooldown"):
+    for name in ("sharing", "presence", "settings", "gpu", "readiness", "wallet", "market", "cooldown", "looked"):
         mine, yours, fine = getattr(one, name), getattr(other, name), getattr(ready, name)
+        if isinstance(fine, bool):
+            parts[name] = mine if mine != fine else yours
+            continue
         fields = {field: getattr(mine, field) for field in fine.__slots__ if getattr(mine, field) != getattr(fine, field)}
         parts[name] = replace(yours, **fields)
     return replace(ready, **parts)
@@ -151,17 +166,6 @@ def test_always_means_always_and_so_presence_is_not_asked() -> None:
 
 def test_a_battery_is_fine_when_the_owner_says_so() -> None:
     assert decide(a_state(settings=Settings(pause_on_battery=False), presence=presence(on_battery=True))) == Yes()
-
-
-def test_heat_is_felt_at_the_limit_and_forgotten_only_well_below_it() -> None:
-    def at(degrees: int | None, why: Reason) -> State:
-        return a_state(gpu=a_gpu(reading=a_reading(temperature=degrees)), why=Why(why))
-
-    assert decide(at(82, Reason.WORKING)) == Yes()
-    assert no(at(83, Reason.WORKING)).why.reason is Reason.TOO_HOT
-    assert no(at(83 - COOLER_BY, Reason.TOO_HOT)).why.reason is Reason.TOO_HOT
-    assert decide(at(82 - COOLER_BY, Reason.TOO_HOT)) == Yes()
-    assert decide(at(None, Reason.TOO_HOT)) == Yes()
 
 
 def test_the_vram_reserve_is_for_cards_that_say_what_they_use() -> None:

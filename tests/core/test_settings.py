@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from desktop_app.core.schedule import Schedule
-from desktop_app.core.settings import SETTINGS, Refused, Settings, Value, change, is_address
+from desktop_app.core.settings import SETTINGS, Refused, Settings, Value, app_names, change, is_address
 from tests.builders import ADDRESS
 
 
@@ -33,6 +33,8 @@ def test_the_defaults_lie_within_their_own_ranges() -> None:
         ("temperature_limit", 110),
         ("vram_reserve_mb", 0),
         ("pause_on_battery", False),
+        ("apps", "hades\nblender"),
+        ("apps", "\n".join(["x" * 100] * 50)),
         ("payout_address", ADDRESS),
         ("autostart", True),
         ("notifications", False),
@@ -67,6 +69,10 @@ def test_a_week_is_painted_as_one_string() -> None:
         ("network", "a" * 41, "small letters"),
         ("schedule", "s" * 335, "336 letters"),
         ("schedule", 5, "336 letters"),
+        ("apps", "x" * 101, "at most 50 programs, each with a name of at most 100 letters"),
+        ("apps", "\n".join(map(str, range(51))), "at most 50 programs"),
+        ("apps", "hades\tdoom", "unprintable"),
+        ("apps", "hades\r\ndoom", "unprintable"),
         ("payout_address", "0x12", "40 hexadecimal digits"),
         ("payout_address", "0x" + "g" * 40, "40 hexadecimal digits"),
         ("payout_address", 5, "str, not a int"),
@@ -86,6 +92,11 @@ def test_no_value_breaks_the_settings(name: str, value: Value) -> None:
     outcome = change(Settings(), name, value)
     if isinstance(outcome, Settings):
         assert type(getattr(outcome, name)) is type(getattr(Settings(), name))
+
+
+def test_the_list_of_programs_is_read_without_blanks_and_repeats() -> None:
+    assert app_names(Settings(apps=" hades \n\nblender\nhades\n")) == ("hades", "blender")
+    assert app_names(Settings()) == ()
 
 
 def test_an_address_is_known_by_its_spelling() -> None:

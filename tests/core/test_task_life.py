@@ -14,9 +14,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.policy import owner_wants_gpu
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import Receipt, SignedReceipt
 from desktop_app.core.schedule import Zone
-from desktop_app.core.state import Level, Presence, State, Trigger
+from desktop_app.core.state import Level, State, Trigger
 from desktop_app.core.task import Checkpoint, Lease, Phase, Progress
 from desktop_app.core.update import still_due, update
 from desktop_app.wire.codec import decode_state, durable, encode_state

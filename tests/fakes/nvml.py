@@ -7,13 +7,17 @@ to the adapter and returns what it said. Also run as a script, which is that pro
 import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from functools import cache
 from pathlib import Path
 
+NAME = "libnvidia-ml.so.1"
 SOURCE = Path(__file__).with_name("nvml.c")
 CARD = """\
 count 1
@@ -28,6 +32,12 @@ driver 580.65.06
 0.default_limit 450000
 0.utilisation 3
 0.fan 30
+0.energy 912345678
+0.reasons 1
+0.slowdown_at 93
+0.shutdown_at 98
+0.least_limit 150000
+0.most_limit 600000
 """
 
 Answer = dict[str, "Answer"] | list["Answer"] | str | int | float | bool | None
@@ -60,11 +70,11 @@ class FakeGpu:
         """Let one function of the library fail from now on."""
         self.world += f"fail {function} {code}\n"
 
-    def ask(self, question: str) -> Answer:
-        """`find`, `open`, `close`, `read`, `vram_used` or `processes`, the last three of the first GPU ever found."""
+    def ask(self, question: str, *arguments: Answer) -> Answer:
+        """A method of the adapter's; all but `find`, `open` and `close` are of the first GPU ever found."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(question + "\n")
+        self._process.stdin.write(json.dumps([question, *arguments]) + "\n")
         self._process.stdin.flush()
         answer: Answer = json.loads(self._process.stdout.readline())
         return answer
@@ -72,17 +82,54 @@ class FakeGpu:
     @property
     def held(self) -> int:
         """How often the library is open now."""
+        return self._log("open") - self._log("close")
+
+    @property
+    def listened_to(self) -> int:
+        """How many listen for the card's errors now."""
+        return self._log("listen") - self._log("deaf")
+
+    def _log(self, what: str) -> int:
         log = Path(f"{self._world}.held")
-        lines = log.read_text().splitlines() if log.exists() else []
-        return lines.count("open") - lines.count("close")
+        return log.read_text().splitlines().count(what) if log.exists() else 0
 
 
 def compile_library(folder: Path, *flags: str) -> Path:
     """The fake, under the name that the loader will take for the driver's own."""
-    target = folder / "libnvidia-ml.so.1"
-    strict = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *flags]
-    subprocess.run(["gcc", *strict, f"-Wl,-soname,{target.name}", "-o", str(target), str(SOURCE)], check=True, timeout=60)
+    target = folder / NAME
+    target.write_bytes(_compiled(flags))
     return target
+
+
+@cache
+def _compiled(flags: tuple[str, ...]) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / NAME
+        strict = ["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", *flags]
+        subprocess.run(["gcc", *strict, f"-Wl,-soname,{NAME}", "-o", str(target), str(SOURCE)], check=True, timeout=60)
+        return target.read_bytes()
+
+
+def symbols_needed(folder: Path) -> set[str]:
+    """The driver's functions that the adapter's modules in `folder` reach through pynvml."""
+    import pynvml
+
+    source = Path(pynvml.__file__).read_text()
+    bodies: dict[str, str] = dict(re.findall(r"^def (\w+)\(.*?\):\n(.*?)(?=^\S)", source, re.S | re.M))
+    found: set[str] = set()
+    reached = {name for path in folder.glob("*.py") for name in re.findall(r"pynvml\.(nvml\w+)", path.read_text()) if name in bodies}
+    while reached:
+        body = bodies[name := reached.pop()]
+        found.add(name)
+        reached |= {called for called in re.findall(r"\b(nvml\w+)\(", body) if called in bodies} - found
+    return {symbol for name in found for symbol in re.findall(r'_nvmlGetFunctionPointer\("(\w+)"\)', bodies[name])}
+
+
+def symbols_missing(library: Path, needed: set[str]) -> set[str]:
+    """Those of `needed` that a library lacks; asked in a process of its own, since a library once loaded stays."""
+    script = "import ctypes, sys; fake = ctypes.CDLL(sys.argv[1]); print(*(name for name in sys.argv[2:] if not hasattr(fake, name)))"
+    done = subprocess.run([sys.executable, "-c", script, str(library), *needed], capture_output=True, text=True, check=True, timeout=60)
+    return set(done.stdout.split())
 
 
 @contextmanager
@@ -112,16 +159,13 @@ def _answer_questions(library: str) -> None:
     nvml = Nvml()
     first = None
     for line in sys.stdin:
-        question = line.strip()
-        if question == "find":
-            found = nvml.find()
-            first = first or (found[0] if found else None)
-            said: object = found
-        elif question in ("open", "close"):
-            said = getattr(nvml, question)()
+        question, *arguments = json.loads(line)
+        if question in ("find", "open", "close"):
+            said: object = getattr(nvml, question)()
         else:
-            ask: Callable[[object], object] = getattr(nvml, question)
-            said = ask(first)
+            said = getattr(nvml, question)(first, *arguments)
+        if first is None and isinstance(said, list):
+            first = next(iter(said), None)
         print(json.dumps(_plain(said)), flush=True)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from desktop_app.core.cashout import Stage
+from desktop_app.core.state import Level
 from desktop_app.ui.present import Heard, Look, Silence
 from tests.ui import states
 
@@ -32,6 +33,18 @@ SCENES: dict[str, tuple[str, Heard]] = {
     "schedule": ("schedule", states.seasoned()),
     "schedule-fresh": ("schedule", states.fresh()),
     "schedule-lost": ("schedule", Silence.LOST),
+    "signals": ("signals", states.watched()),
+    "signals-game": ("signals", states.gaming()),
+    "signals-fresh": ("signals", states.fresh()),
+    "signals-untold": ("signals", states.untold()),
+    "signals-lost": ("signals", Silence.LOST),
+    "safety": ("safety", states.shut_in()),
+    "safety-fallen": ("safety", states.shut_in("no_tcp", "no_home", fix="The sandbox started, but does not hold: no_tcp, no_home.")),
+    "safety-fix": ("safety", states.not_shut_in()),
+    "safety-contained": ("safety", states.shut_in(level=Level.CONTAINED)),
+    "safety-untested": ("safety", states.untested()),
+    "safety-testing": ("safety", states.untested(testing=True)),
+    "safety-lost": ("safety", Silence.LOST),
     "wallet-fresh": ("wallet", states.fresh()),
     "wallet": ("wallet", states.seasoned()),
     "wallet-locked": ("wallet", states.locked()),

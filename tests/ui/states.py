@@ -6,19 +6,22 @@ from datetime import UTC, datetime, timedelta
 from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.gpu import Device, DeviceKind, Reading, Tier
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import CELLS_PER_DAY, Schedule, Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
+    Check,
     GiveBackRecord,
     Gpu,
+    Halt,
     JobAccount,
     Level,
+    Mark,
     Market,
     Notice,
     NoticeKind,
     Paid,
     Payout,
-    Presence,
     Readiness,
     Reason,
     Sharing,
@@ -153,3 +156,74 @@ def cashing(stage: Stage, needs_passphrase: bool = False, reason: str = "", conf
         confirmations=confirmations, reason=reason,
     )
     return replace(state, cash_out=one, wallet=replace(state.wallet, needs_passphrase=needs_passphrase))
+
+
+def watched(**signs: object) -> State:
+    """Sharing on a real card, with programs on the list, marks of earlier signals and a log."""
+    card = nvidia_gpu()
+    reading = replace(card.reading, foreign_load=3, foreign_mb=900, foreign_name="firefox")
+    settings = replace(seasoned().settings, apps="blender\nhades", pause_on_remote_desktop=False, idle_after_s=600, vram_reserve_mb=1_024)
+    looked = Presence(idle_s=754.0, locked=False, full_screen=False, game_mode=False, apps=(), remote=False, on_battery=False)
+    marks = (
+        Mark(Trigger.HEAT, NOW - timedelta(days=6)), Mark(Trigger.APP, NOW - timedelta(days=1, hours=3)),
+        Mark(Trigger.FULL_SCREEN, NOW - timedelta(hours=5)), Mark(Trigger.PRESENCE, NOW - timedelta(minutes=25)),
+    )  # fmt: skip
+    at = NOW.timestamp()
+    backs = (
+        GiveBackRecord("task-3", Trigger.PRESENCE, at - 1_500, 84.0, 118.0, 0, True, 143.0, Halt.YIELDED),
+        GiveBackRecord("task-2", Trigger.FULL_SCREEN, at - 18_000, 61.0, 240.0, 1, True, 201.0, Halt.YIELDED),
+        GiveBackRecord("task-2", Trigger.CLICK, at - 90_000, 204.0, 377.0, 12, False, 2.0, Halt.KILLED),
+        GiveBackRecord("task-1", Trigger.SCHEDULE, at - 200_000, 1_804.0, 1_922.0, 0, True, 310.0, Halt.YIELDED),
+    )  # fmt: skip
+    state = replace(working(replace(card, reading=reading)), settings=settings, looked=True, signals=marks, give_backs=backs)
+    return replace(state, presence=replace(looked, **signs), programs=("hades", "firefox", "obs"))  # type: ignore[arg-type]
+
+
+def untold() -> State:
+    """The practice device on a system that tells little."""
+    return replace(seasoned(), looked=True, presence=Presence(on_battery=False))
+
+
+def gaming() -> State:
+    """A program of the list has the GPU."""
+    state = watched(apps=("hades",), full_screen=True, idle_s=2.0)
+    return replace(state, task=None, why=Why(Reason.APP_RUNNING, detail="hades"), signals=(
+        Mark(Trigger.APP, NOW - timedelta(minutes=2), NOW, asking=True), *(one for one in state.signals if one.trigger is not Trigger.APP),
+    ))  # fmt: skip
+
+
+_WALLS = (
+    ("no_network", "['lo'], 0 routes"), ("no_tcp", "[Errno 97] Address family not supported by protocol"),
+    ("no_udp", "[Errno 97] Address family not supported by protocol"), ("no_unix_socket", "[Errno 2] No such file or directory"),
+    ("no_abstract_socket", "[Errno 111] Connection refused"), ("no_home", "[Errno 2] No such file or directory: '/home/me'"),
+    ("no_canary", "[Errno 2] No such file or directory"), ("no_runtime", "[Errno 2] No such file or directory: '/run/user/1000'"),
+    ("no_keys", "[Errno 2] No such file or directory"), ("read_only", "/dev/shm, /tmp"), ("little_room", "8 MB, 8 MB"),
+    ("no_other_processes", "2 processes"), ("no_environment", "[]"), ("no_namespaces", "unshare(CLONE_NEWUSER)"),
+    ("no_ptrace", "ptrace(PTRACE_TRACEME)"), ("no_privileges", "[]"), ("own_namespaces", "[]"), ("no_devices", "[]"),
+    ("no_descriptors", "[]"), ("few_processes", "21"), ("small_files", "[Errno 27] File too large"), ("no_core_dumps", "(1, 1)"),
+    ("bounded_private_memory", "[Errno 12] Cannot allocate memory"), ("bounded_memory", "ended at the limit"),
+    ("nothing_heard", "by the agent's listeners"),
+)  # fmt: skip
+FIX = (
+    "This system's AppArmor forbids sandboxes to ordinary programs. Allow them to bubblewrap with: sudo apt install bubblewrap "
+    "apparmor-profiles && sudo cp /usr/share/apparmor/extra-profiles/bwrap-userns-restrict /etc/apparmor.d/ && sudo apparmor_parser "
+    "-r /etc/apparmor.d/bwrap-userns-restrict"
+)
+
+
+def shut_in(*fallen: str, fix: str = "", level: Level = Level.ISOLATED) -> State:
+    """The self-test ran five minutes ago; those walls fell."""
+    checks = tuple(Check(name, name not in fallen, "it answered" if name in fallen else seen) for name, seen in _WALLS)
+    ready = Readiness(Level.NONE if fallen else level, checks, fix, True, tested=NOW - timedelta(minutes=5))
+    return replace(troubled() if fallen else working(nvidia_gpu()), readiness=ready)
+
+
+def not_shut_in() -> State:
+    """AppArmor lets no sandbox start."""
+    started = Check("sandbox_starts", False, "bwrap: setting up uid map: Permission denied")
+    return replace(troubled(), readiness=Readiness(Level.NONE, (started,), FIX, True, tested=NOW - timedelta(seconds=20)))
+
+
+def untested(testing: bool = False) -> State:
+    """The first start: nothing was tried yet, or it is being tried."""
+    return replace(fresh(), readiness=Readiness(testing=testing))

@@ -95,6 +95,22 @@ def test_it_comes_back_after_the_engine_died(bridge: Bridge, ear: Ear, path: Pat
         qtbot.waitUntil(lambda: states.fresh() in ear.words)
 
 
+def test_an_engine_that_hangs_is_noticed_and_one_that_only_has_no_news_is_not(
+    path: Path, ear: Ear, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(link, "BEAT_S", 0.1)
+    bridge: Bridge = request.getfixturevalue("bridge")
+    with Engine(path, states.working()) as engine:
+        bridge.connect_now()
+        qtbot.waitUntil(lambda: bool(ear.states()))
+        for _ in range(8):
+            engine.send(link.encode_hello(1))
+            qtbot.wait(100)
+        assert ear.silences() == []
+        qtbot.waitUntil(lambda: Silence.LOST in ear.words)
+        qtbot.waitUntil(lambda: len(ear.states()) == 2, timeout=10_000)  # it asked again, and this one answered
+
+
 def test_another_version_is_named_and_its_state_not_read(bridge: Bridge, ear: Ear, path: Path, qtbot: QtBot) -> None:
     hello = link.encode_hello(1).replace(b'"version":1', b'"version":9')
     with Engine(path, states.fresh(), hello=hello):

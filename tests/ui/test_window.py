@@ -97,7 +97,7 @@ def test_every_text_can_be_read(opened: Opened, qapp: QApplication, qtbot: QtBot
 
 
 def test_every_control_has_a_name_for_those_who_cannot_see_it(opened: Opened) -> None:
-    for name in ("home-troubled", "home-working", "schedule", "wallet-new", "wallet-quote-passphrase", "wallet-sent"):
+    for name in ("home-troubled", "home-working", "schedule", "safety-fix", "wallet-new", "wallet-quote-passphrase", "wallet-sent"):
         page, heard = gallery.SCENES[name]
         opened.window.show_page(page)
         opened.window.show_heard(heard)
@@ -184,7 +184,7 @@ def test_nothing_jumps_when_a_task_comes_or_goes(opened: Opened, qtbot: QtBot) -
 
 def test_the_practice_label_is_on_every_page(opened: Opened) -> None:
     live = replace(states.fresh(), settings=replace(states.fresh().settings, network="base"))
-    for page in (opened.window.home, opened.window.schedule, opened.window.wallet):
+    for page in (opened.window.home, opened.window.schedule, opened.window.safety, opened.window.wallet):
         opened.window.show_heard(states.fresh())
         assert not page.practice.isHidden()
         opened.window.show_heard(live)
@@ -192,14 +192,17 @@ def test_the_practice_label_is_on_every_page(opened: Opened) -> None:
 
 
 def test_the_sidebar_turns_the_pages(opened: Opened, qtbot: QtBot) -> None:
-    for name, page in (("wallet", opened.window.wallet), ("schedule", opened.window.schedule), ("home", opened.window.home)):
+    window = opened.window
+    pages = {"wallet": window.wallet, "safety": window.safety, "signals": window.signals, "schedule": window.schedule, "home": window.home}
+    assert set(window.sidebar.buttons) == set(pages)
+    for name, page in pages.items():
         click(opened.window.sidebar.buttons[name])
         assert page.isVisible()
 
 
 def test_small_windows_scroll_instead_of_cutting(opened: Opened, qtbot: QtBot) -> None:
     opened.window.resize(opened.window.minimumSize())
-    for page in ("home", "schedule", "wallet"):
+    for page in ("home", "schedule", "safety", "wallet"):
         opened.window.show_page(page)
         opened.window.show_heard(states.cashing(Stage.SENT))
         qtbot.wait(1)

@@ -15,7 +15,8 @@ HEADER = arena.SlotHeader(3, 17, 100)
 
 def test_places_do_not_overlap() -> None:
     assert len(LAYOUT.prefix()) <= arena.GATE
-    assert arena.header_at(0) > arena.GATE
+    assert arena.STEPS_AT > arena.GATE and arena.STEPS_AT % 8 == 0
+    assert arena.header_at(0) >= arena.STEPS_AT + arena.STEPS.size
     assert arena.header_at(1) >= arena.header_at(0) + arena.HEADER_BYTES
     assert arena.header_at(1) + arena.HEADER_BYTES <= arena.PAGE == LAYOUT.slot_at(0)
     assert LAYOUT.slot_at(1) == LAYOUT.slot_at(0) + LAYOUT.slot_bytes

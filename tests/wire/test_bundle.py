@@ -165,7 +165,7 @@ def test_kinds_outside_the_catalogue_or_the_market_are_refused() -> None:
 def test_the_catalogues_rules_hold_at_the_door() -> None:
     huge = replace(blob("data"), bytes=10_000_000_000)
     assert changed(inputs=[{"role": huge.role, "sha256": huge.sha256, "bytes": huge.bytes, "format": huge.format}]) == (
-        "the input data claims 10.0 GB, more than the 268.4 MB this kind allows"
+        "the input data claims 10.0 GB, more than the 2.1 GB this kind allows"
     )
     assert changed(units=MANIFEST.units + 1).startswith("the task says")
     assert "outside 8 to 8192" in changed(params=dict(MANIFEST.params) | {"width": 10**9})

@@ -12,21 +12,24 @@ from desktop_app.core.cashout import CashOut
 from desktop_app.core.gpu import Device, DeviceKind, Reading, Tier
 from desktop_app.core.messages import AgentStarted, Message, OwnerChangedSettings, OwnerMessage, OwnerSnoozed, OwnerTurnedSharing
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.receipts import SignedReceipt
 from desktop_app.core.schedule import Schedule
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
     Gpu,
+    Mark,
     Market,
     Notice,
     NoticeKind,
     Paid,
-    Presence,
+    Payout,
     Readiness,
     Reason,
     Sharing,
     State,
     TaskRecord,
+    Trigger,
     Wallet,
     Why,
 )
@@ -164,6 +167,7 @@ def test_measurements_are_not_worth_saving() -> None:
         {"settings": Settings(tariff=1)},
         {"sharing": Sharing(snoozed_until=datetime.now(UTC))},
         {"gpu": Gpu(chain_id=7)},
+        {"signals": (Mark(Trigger.HEAT, datetime.now(UTC)),)},
         {"wallet": Wallet(paid=MicroUsd(1))},
         {"cash_out": CashOut("1", "0x", MicroUsd(1))},
         {"history": (TaskRecord("t", "j", "k", 0.0, 1.0, 0, 5, Units(5), Rate(1), MicroUsd(1), Paid.PENDING),)},
@@ -172,6 +176,15 @@ def test_measurements_are_not_worth_saving() -> None:
 )
 def test_what_matters_is_worth_saving(change: dict[str, object]) -> None:
     assert durable(replace(State(), **change)) != durable(State())  # type: ignore[arg-type]
+
+
+def test_of_a_signal_only_its_beginning_is_saved() -> None:
+    """The rest changes with every look; a state that is saved at every look wears out the disk."""
+    now = datetime.now(UTC)
+    asking = State(signals=(Mark(Trigger.HEAT, now, now, asking=True),))
+    later = State(signals=(Mark(Trigger.HEAT, now, now + timedelta(seconds=9)),))
+    assert durable(asking) == durable(later) != durable(State())
+    assert decode_state(encode_state(durable(asking))) == durable(asking)
 
 
 def test_a_state_of_a_thousand_records_is_read_quickly() -> None:
@@ -184,7 +197,18 @@ def test_a_state_of_a_thousand_records_is_read_quickly() -> None:
 
 def test_every_field_of_the_state_was_thought_about() -> None:
     """A new field must be put into `durable` or into this list."""
-    measured = {"now", "zone", "presence", "readiness", "market", "why", "offered"}
+    measured = {"now", "zone", "presence", "readiness", "market", "why", "offered", "looked", "programs"}
+    held = {"awake_until", "warmth", "capped_watts", "crashed"}  # by this run of the agent
     money = {"outbox", "wallet", "accounts", "cash_out", "cash_outs_asked"}
-    saved = {"settings", "sharing", "gpu", "cooldown", "task", "history", "give_backs", "notices"}
-    assert {field.name for field in fields(State)} == measured | money | saved
+    saved = {"settings", "sharing", "gpu", "signals", "cooldown", "task", "history", "give_backs", "notices"}
+    assert {field.name for field in fields(State)} == measured | held | money | saved
+
+
+def test_every_field_of_the_wallet_was_thought_about() -> None:
+    kept = {
+        "address": "0xa", "operator": "0xb", "balance": MicroUsd(1), "paid": MicroUsd(2), "by_day": (("2026-11-23", 3),),
+        "payouts": (Payout("0x1", MicroUsd(2), "0x2", 3, 4),), "block": 5, "practice": "0xe",
+    }  # fmt: skip
+    anew = {"ready": True, "needs_passphrase": True, "chain_ok": True}
+    assert {field.name for field in fields(Wallet)} == kept.keys() | anew.keys()
+    assert durable(State(wallet=Wallet(**kept, **anew))).wallet == Wallet(**kept)  # type: ignore[arg-type]

@@ -74,7 +74,11 @@ def test_any_shape_is_a_message_or_refused(tag: str, fields: dict[str, object]) 
         {"t": "finished", "files": [{"role": "../../etc", "format": "jsonl", "offset": 0, "length": 1}], "metrics": {}},
         {"t": "finished", "files": [], "metrics": {f"m{number}": 1.0 for number in range(65)}},
         {"t": "finished", "files": [{"role": "a", "format": "jsonl", "offset": 0, "length": 1}] * 17, "metrics": {}},
+        {"t": "finished", "files": [{"role": "a\n", "format": "jsonl", "offset": 0, "length": 1}], "metrics": {}},
+        {"t": "finished", "files": [{"role": "a", "format": "pickle", "offset": 0, "length": 1}], "metrics": {}},
+        {"t": "finished", "files": [], "metrics": {"\x1b[2J": 1.0}},
         {"t": "beat", "more": 1},
+        {"pid": 1, "proto": 1, "engine": "", "t": "hello"},
     ],
 )
 def test_values_out_of_bounds_are_refused(fields: dict[str, object]) -> None:
@@ -86,6 +90,18 @@ def test_deep_nesting_is_refused() -> None:
     deep = b"\x82\xa1t\xa4beat\xa1x" + b"\x91" * 60_000 + b"\xc0"
     with pytest.raises(ipc.Refused):
         ipc.parse_from_worker(deep)
+
+
+def test_a_packet_begins_with_its_name_so_that_nothing_before_it_is_read_into_the_deep() -> None:
+    deep = b"\x82\xa1x" + b"\x91" * 60_000 + b"\xc0" + b"\xa1t\xa4beat"
+    with pytest.raises(ipc.Refused, match="begin with its name"):
+        ipc.parse_from_worker(deep)
+
+
+def test_words_for_the_owner_are_letters() -> None:
+    said = ipc.parse_from_worker(ipc.pack(ipc.Failed("bad\x07", "\x1b[31mred\u202e\nline\u2028 \u200bend")))
+    assert said == ipc.Failed("bad?", "?[31mred? line  ?end")
+    assert ipc.parse_from_worker(ipc.pack(ipc.Hello(1, 2, "torch\x00"))) == ipc.Hello(1, 2, "torch?")
 
 
 def test_long_packets_are_refused_both_ways() -> None:
@@ -100,3 +116,23 @@ def test_numbers_that_are_none_are_cut() -> None:
     assert said == ipc.Progress(5, 5, None, None)
     assert ipc.parse_from_worker(ipc.pack(ipc.Progress(1, 5, 1.0, -4.0))) == ipc.Progress(1, 5, 1.0, 0.0)
     assert ipc.parse_from_worker(ipc.pack(ipc.Finished([], {"a": math.inf, "b": 1.0}))) == ipc.Finished([], {"b": 1.0})
+
+
+@given(some.lists(some.binary(min_size=1, max_size=40), max_size=6), some.data())
+def test_a_stream_is_cut_into_the_packets_it_was_made_of(frames: list[bytes], data: some.DataObject) -> None:
+    stream = b"".join(map(ipc.framed, frames))
+    cuts = sorted(data.draw(some.lists(some.integers(0, len(stream)), max_size=5)))
+    packets, found = ipc.Packets(), []
+    for begin, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        found += packets.feed(stream[begin:end])
+    assert found == frames
+
+
+@pytest.mark.parametrize("length", [0, ipc.FRAME_LIMIT + 1, 2**32 - 1])
+def test_a_length_that_cannot_be_is_refused_before_the_packet_arrives(length: int) -> None:
+    with pytest.raises(ipc.Refused, match=f"{length} bytes"):
+        ipc.Packets().feed(length.to_bytes(4, "little"))
+
+
+def test_the_longest_packet_is_taken() -> None:
+    assert ipc.Packets().feed(ipc.framed(b"x" * ipc.FRAME_LIMIT)) == [b"x" * ipc.FRAME_LIMIT]

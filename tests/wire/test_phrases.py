@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from desktop_app.core.cashout import CashOut, Quote, Stage
 from desktop_app.core.money import MicroUsd, Rate
 from desktop_app.core.schedule import Cell, Schedule, Zone
-from desktop_app.core.state import GiveBackRecord, Market, Notice, NoticeKind, Paid, Reason, Sharing, State, Trigger, Why
+from desktop_app.core.state import GiveBackRecord, Halt, Level, Market, Notice, NoticeKind, Paid, Reason, Sharing, State, Trigger, Why
 from desktop_app.core.task import Phase
 from desktop_app.ui.present import Look, Silence
 from desktop_app.ui.present_money import Mark
@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 25, 16, 20, tzinfo=UTC)  # a Wednesday
 BERLIN = Zone("Europe/Berlin", 3600)
 FAMILIES: dict[str, type[StrEnum]] = {
     "why": Reason, "notice": NoticeKind, "trigger": Trigger, "stage": Stage, "phase": Phase, "paid": Paid,
-    "schedule.cell": Cell, "headline": Look, "silence": Silence, "cash.step": Mark,
+    "schedule.cell": Cell, "headline": Look, "silence": Silence, "cash.step": Mark, "level": Level,
 }
 
 
@@ -164,6 +164,23 @@ def test_give_back_says_what_was_measured() -> None:
     record = GiveBackRecord("t", Trigger.CLICK, 0.0, 84.0, 280.0, 0, True)
     assert phrases.give_back(record) == "GPU back in 0.28 s"
     assert phrases.give_back(replace(record, vram_free_ms=None)) == "task gone in 0.08 s"
+    assert phrases.give_back(replace(record, detected_ms=100.0)) == "GPU back in 0.38 s", "the owner waits from the signal on"
+    assert "still holds" in phrases.give_back(replace(record, vram_free_ms=None, held=True))
+    assert phrases.give_back(replace(record, halt=Halt.OVER)) == "the task had ended already"
+
+
+def test_give_back_says_where_the_time_went() -> None:
+    record = GiveBackRecord("t", Trigger.APP, 0.0, 84.0, 280.0, 0, True, detected_ms=100.0, halt=Halt.YIELDED)
+    told = "noticed within 0.10 s · task gone 0.08 s later · memory read back free 0.28 s after noticing"
+    assert phrases.give_back_steps(record) == f"{told} · it saved its work and left · no work lost"
+    killed = replace(record, vram_free_ms=None, halt=Halt.KILLED, steps_lost=1_200)
+    assert phrases.give_back_steps(killed).endswith("it did not answer and was ended · 1,200 steps must be done again")
+    assert phrases.give_back_steps(replace(killed, halt=None)).count("·") == 2
+
+
+@pytest.mark.parametrize("halt", list(Halt))
+def test_every_end_of_a_worker_has_words(halt: Halt) -> None:
+    assert phrases.say(f"give_back.halt.{halt}")
 
 
 def test_cash_out_in_words() -> None:

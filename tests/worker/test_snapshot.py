@@ -1,5 +1,7 @@
 """The worker's side of the arena: what it commits is what a reader of safetensors finds, whole at every instant."""
 
+import itertools
+import math
 import os
 from collections.abc import Iterator
 
@@ -92,9 +94,17 @@ def test_a_type_that_no_reader_knows_is_refused(memory: int) -> None:
 
 def test_the_gate_is_read_from_the_memory(memory: int) -> None:
     arena = Arena(memory)
-    assert arena.gate_is_open()
+    assert arena.may_begin(0)
     os.pwrite(memory, bytes([layout.CLOSED]), layout.GATE)
-    assert not arena.gate_is_open()
+    assert not arena.may_begin(1)
+
+
+def test_the_steps_done_are_noted_whether_or_not_there_is_another(memory: int) -> None:
+    arena = Arena(memory)
+    for step, gate in ((7, layout.OPEN), (8, layout.CLOSED)):
+        os.pwrite(memory, bytes([gate]), layout.GATE)
+        arena.may_begin(step)
+        assert layout.STEPS.unpack(os.pread(memory, 8, layout.STEPS_AT)) == (step,)
 
 
 def test_outputs_lie_one_behind_the_other_and_no_further(memory: int) -> None:
@@ -105,19 +115,51 @@ def test_outputs_lie_one_behind_the_other_and_no_further(memory: int) -> None:
         arena.output(bytes(4096))
 
 
-def test_commits_cost_half_a_per_cent() -> None:
-    cadence = Cadence(at_latest=10_000)
-    assert cadence.every == 1
-    for _ in range(50):
-        cadence.stepped(0.010)
-    cadence.committed(0.001)
-    assert cadence.every == 20
-    cadence.committed(0.0)
-    assert cadence.every == 1
+def worked(cadence: Cadence, seconds: float, steps: int, takes: float) -> list[int]:
+    """The steps after which a commit was made, each of which took so long."""
+    made = []
+    for index in range(steps):
+        if cadence.stepped(seconds):
+            cadence.committed(takes)
+            made.append(index)
+    return made
 
 
-def test_commits_come_at_the_latest_when_the_task_says() -> None:
-    cadence = Cadence(at_latest=50)
-    cadence.stepped(0.001)
-    cadence.committed(1.0)
-    assert cadence.every == 50
+@pytest.mark.parametrize(("step", "takes"), [(0.002, 0.001), (0.02, 0.0005), (0.05, 0.4), (0.001, 0.05)])
+def test_commits_take_half_a_percent_of_the_time(step: float, takes: float) -> None:
+    made = worked(Cadence(at_latest=1_000_000, state_bytes=round(takes * 1e9)), step, 100_000, takes)
+    gaps = {later - sooner for sooner, later in itertools.pairwise([-1, *made])}
+    assert gaps <= {math.ceil(takes / (0.005 * step)) + extra for extra in (0, 1)}
+
+
+def test_a_first_commit_that_takes_far_longer_is_paid_back() -> None:
+    cadence = Cadence(at_latest=1_000_000, state_bytes=1_000_000)
+    assert worked(cadence, 0.01, 20, 0.03) == [19]
+    assert worked(cadence, 0.01, 1_170, 0.001) == [], "it took 30 ms, and the next may: twelve seconds' worth"
+    assert len(worked(cadence, 0.01, 20, 0.001)) == 1
+
+
+def test_a_step_that_is_slow_to_begin_with_does_not_bring_commits_in_a_row() -> None:
+    cadence = Cadence(at_latest=1_000_000, state_bytes=40_000_000)
+    cadence.stepped(60.0)  # the first step of a device that wakes up
+    made = worked(cadence, 0.002, 20_000, 0.02)
+    assert len(made) <= 11 and min(later - sooner for sooner, later in itertools.pairwise(made)) >= 2_000
+
+
+def test_a_task_may_wish_for_more_but_not_for_more_than_was_promised() -> None:
+    assert len(worked(Cadence(at_latest=50, state_bytes=0), 0.01, 200, 0.0001)) > 80, "no reason to wait for the wish"
+    often = worked(Cadence(at_latest=50, state_bytes=3_000_000), 0.01, 5_000, 0.003)
+    assert {later - sooner for sooner, later in itertools.pairwise(often)} == {50}, "0.6 % of the time"
+    dear = worked(Cadence(at_latest=50, state_bytes=30_000_000), 0.01, 50_000, 0.03)
+    assert len(dear) * 0.03 / (50_000 * 0.01) == pytest.approx(0.009, rel=0.02)
+
+
+def test_a_result_written_in_its_place_is_not_moved(memory: int) -> None:
+    arena = Arena(memory)
+    room = arena.room(6)
+    assert arena.output(b"one") == (6, 3)
+    room[:] = b"result"
+    assert arena.output(room) == (0, 6)
+    assert arena.output(memoryview(b"result")) == (9, 6), "the same words are not the same place"
+    with pytest.raises(ValueError, match="larger than"):
+        arena.room(1 << 30)

@@ -19,6 +19,7 @@ from desktop_app.adapters.market.following import Verdicts
 from desktop_app.adapters.market.offering import Judge, Offering
 from desktop_app.adapters.market.session import BROKEN, Session
 from desktop_app.core import messages as m
+from desktop_app.core.bench import SignedBenchmark
 from desktop_app.core.cashout import CashOut, Quote
 from desktop_app.core.gpu import Device, Tier, hardware_digest
 from desktop_app.core.money import MicroUsd, Rate
@@ -141,10 +142,10 @@ class Market:
         await self._bus.call(lambda session: leases.publish_again(session, lease))
         self._post(m.ReceiptDelivered(lease.manifest.task_id, receipt.receipt.last_step))
 
-    async def register(self, device: Device, tier: Tier, owner: str, operator: str) -> None:
+    async def register(self, device: Device, tier: Tier, owner: str, operator: str, benchmark: SignedBenchmark | None = None) -> None:
         """Have the GPU registered on chain; asked again while it is under way, it is the same asking."""
         if self._registering is None or self._registering.done():
-            request = wire.RegisterGpu(owner, operator, hardware_digest(device.uuid), tier)
+            request = wire.RegisterGpu(owner, operator, hardware_digest(device.uuid), tier, benchmark)
             self._registering = asyncio.get_running_loop().create_task(self._register(device.uuid, request))
 
     async def quote(self, cash_out: CashOut, sender: str) -> Quote | wire.Refusal | None:

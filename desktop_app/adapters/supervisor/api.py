@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from desktop_app.adapters.supervisor import limits, selftest
@@ -23,11 +24,14 @@ from desktop_app.adapters.supervisor.launcher import Launcher
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds
 from desktop_app.adapters.supervisor.session import Session, Tools
+from desktop_app.adapters.supervisor.shelf import Shelf, sweep_shelves
 from desktop_app.adapters.supervisor.stale import Stale
+from desktop_app.adapters.supervisor.vram import Vram
+from desktop_app.adapters.supervisor.warm import Warmer
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core.gpu import Device
-from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerFailed
-from desktop_app.core.state import GiveBackRecord, Trigger
+from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerCooled, WorkerFailed
+from desktop_app.core.state import GiveBackRecord, Halt, Trigger
 from desktop_app.core.task import Checkpoint, Lease, Manifest
 
 _MB = 1 << 20
@@ -45,7 +49,11 @@ class Tuning:
 
 
 class Supervisor:
-    """`post` is called from several threads. `vram_free` says how many bytes of the device's memory are free, None if it cannot."""
+    """`post` is called from several threads.
+
+    `vram_free` says how many bytes of the device's memory are free and `vram_users` which processes hold some; None if it
+    cannot be told.
+    """
 
     def __init__(
         self,
@@ -56,14 +64,19 @@ class Supervisor:
         device: Device,
         vram_free: Callable[[], int | None] | None = None,
         tuning: Tuning | None = None,
+        vram_users: Callable[[], frozenset[int] | None] | None = None,
     ) -> None:
-        self._post, self._logs, self._device, self._vram_free = post, logs, device, vram_free
+        self._post, self._logs, self._device = post, logs, device
+        self._vram_free, self._vram_users = vram_free, vram_users
         self._tuning = tuning or Tuning()
-        self._blobs = Blobs(blobs, tasks)
+        self._blobs, self._place = Blobs(blobs, tasks), blobs
         self._stale = Stale(tasks)
         self._stale.sweep()
         limits.sweep_groups()
+        sweep_shelves(blobs)
         self._launcher = Launcher()
+        blank = Order("", {}, {}, 0, bounds=Bounds(threads=self._tuning.threads), device=device, script=self._tuning.script)
+        self._warmer = Warmer(blank, self._start_ahead, self._stale, lambda why: post(WorkerCooled(why)))
         self._storing = ThreadPoolExecutor(1, thread_name_prefix="sublet-store")
         self._sessions: dict[str, Session] = {}
         self._unknown: set[str] = set()
@@ -85,15 +98,24 @@ class Supervisor:
                 return
         self._post(WorkerFailed(task_id, "another task still has the device", blameless=True))
 
-    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int) -> None:
-        """Close the gate now; the worker is gone `deadline_ms` later at the latest."""
+    def warm(self) -> None:
+        """Keep a worker started for the next task. WorkerCooled is posted when it ends by itself."""
+        self._warmer.keep()
+
+    def cool(self) -> None:
+        """Keep none."""
+        self._warmer.drop()
+
+    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
+        """Close the gate now; the worker is gone `deadline_ms` later at the latest. The signal arose `late_ms` before now, at most."""
         session = self._sessions.get(task_id)
         if session is not None:
-            session.give_back(trigger, deadline_ms)
+            session.give_back(trigger, deadline_ms, late_ms)
         elif task_id not in self._unknown:  # its worker died with an earlier agent
             self._unknown.add(task_id)
-            record = GiveBackRecord(task_id, trigger, time.time(), stopped_ms=0.0, vram_free_ms=None, steps_lost=0, committed=False)
+            record = GiveBackRecord(task_id, trigger, time.time(), 0.0, None, 0, committed=False, detected_ms=late_ms, halt=Halt.OVER)
             self._post(GpuGivenBack(record, None))
+        self._warmer.drop()  # a start that this overtook leaves it waiting
 
     def forget(self, task_id: str) -> None:
         """Remove what the task made on this machine, once its worker is gone."""
@@ -122,6 +144,7 @@ class Supervisor:
             session.thread.join()
         for thread in self._tests:
             thread.join()
+        self._warmer.close()
         self._storing.shutdown()
         self._launcher.close()
 
@@ -134,7 +157,8 @@ class Supervisor:
             stale=self._stale,
             log=log,
             storing=self._storing,
-            vram_free=self._vram_free,
+            uuid=self._device.uuid,
+            vram=Vram(self._vram_free, self._vram_users),
             patience=self._tuning.patience,
             checkpoint_s=self._tuning.checkpoint_s,
             ram_bytes=manifest.limits.ram_mb * _MB,
@@ -161,7 +185,12 @@ class Supervisor:
             output_bytes=bounds.output_mb * _MB,
             script=self._tuning.script,
         )
-        return self._launcher.call(lambda: HostedWorker(order, log))
+        return self._warmer.hand_over(order, log) or self._launcher.call(lambda: HostedWorker(order, log))
+
+    def _start_ahead(self, order: Order) -> HostedWorker:
+        """Start the worker that waits; called on its own thread."""
+        log = WorkerLog(self._logs / "worker.log")
+        return self._launcher.call(lambda: HostedWorker(order, log, Shelf(self._place)))
 
     def _forget_later(self, task_id: str, session: Session) -> None:
         session.thread.join()
@@ -172,6 +201,13 @@ class Supervisor:
         self._blobs.trim()
 
     def _test(self) -> None:
-        tested = selftest.run(self._launcher.call)
+        tested = selftest.run(self._launcher.call, self._device)
         self._post(SandboxTested(tested.level, tested.checks, tested.fix))
-        self._post(RuntimeFound(selftest.runtime_present(self._launcher.call)))
+        self._post(RuntimeFound(selftest.runtime_present(self._launcher.call), engine_here()))
+
+
+def engine_here() -> str:
+    """The engine that workers compute with, and its version: the sandbox sees the same packages as we do."""
+    with suppress(PackageNotFoundError):
+        return f"torch {version('torch')}"
+    return ""

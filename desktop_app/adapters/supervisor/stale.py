@@ -29,9 +29,10 @@ class Stale:
             (folder / _FILE).write_text(json.dumps(known))
 
     def clear(self, task_id: str) -> None:
-        """They are gone."""
+        """They are gone; so is the folder, if nothing else was in it."""
         with suppress(OSError):
             (self._tasks / task_id / _FILE).unlink(missing_ok=True)
+            (self._tasks / task_id).rmdir()
 
     def sweep(self) -> int:
         """End what is left of noted processes; how many there were."""
@@ -39,8 +40,7 @@ class Stale:
         for file in self._tasks.glob(f"*/{_FILE}"):
             for pid, started in _read(file):
                 found += _end(pid, started)
-            with suppress(OSError):
-                file.unlink(missing_ok=True)
+            self.clear(file.parent.name)
         return found
 
 

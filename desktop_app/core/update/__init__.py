@@ -6,7 +6,8 @@ Called by the engine alone.
 """
 
 from desktop_app.core import messages as m
-from desktop_app.core.effects import Effect, FetchBundle, StartTask
+from desktop_app.core.bench import TrialPhase
+from desktop_app.core.effects import Effect, FetchBundle, RunBenchmark, StartTask
 from desktop_app.core.messages import Message
 from desktop_app.core.state import State
 from desktop_app.core.task import Phase
@@ -17,16 +18,18 @@ Step = tuple[State, tuple[Effect, ...]]
 
 _OWNER = (
     m.OwnerTurnedSharing | m.OwnerSnoozed | m.OwnerAskedFinish | m.OwnerChangedSettings
-    | m.OwnerDismissedNotices | m.OwnerQuit
+    | m.OwnerAskedPrograms | m.OwnerDismissedNotices | m.OwnerQuit
 )
 _SENSES = (
     m.AgentStarted | m.ClockTicked | m.TroubleArose | m.GpuFound | m.GpuMeasured | m.GpuWentMissing
-    | m.PresenceSensed | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
+    | m.GpuFaulted | m.MemoryMeasured | m.PresenceSensed | m.ProgramsListed
+    | m.SandboxTested | m.RuntimeFound | m.DiskFilled | m.WalletLocked | m.WalletOpened
     | m.PracticeFounded | m.MarketConnected | m.MarketLost | m.MarketPriced | m.MarketRegisteredGpu
 )
 _WORK = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
-    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.GpuGivenBack
+    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.WorkerCooled | m.GpuGivenBack
+    | m.BenchmarkSigned
 )
 
 
@@ -51,6 +54,8 @@ def still_due(state: State, effect: Effect) -> bool:
             phase = Phase.STARTING
         case FetchBundle(lease):
             phase = Phase.FETCHING
+        case RunBenchmark(manifest):
+            return state.gpu.trial.phase is TrialPhase.RUNNING and state.gpu.trial.seed == manifest.seed
         case _:
             return True
     return state.task is not None and state.task.phase is phase and state.task.lease == lease

@@ -4,9 +4,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 from desktop_app.core import messages as m
-from desktop_app.core.effects import Effect
+from desktop_app.core.bench import Trial, TrialPhase
+from desktop_app.core.effects import Effect, ListPrograms
+from desktop_app.core.gpu import Foreign, Reading
+from desktop_app.core.presence import Presence
 from desktop_app.core.settings import Refused, change
-from desktop_app.core.state import Cooldown, Notice, NoticeKind, Sharing, State
+from desktop_app.core.signals import forgotten
+from desktop_app.core.state import Cooldown, Level, Notice, NoticeKind, Sharing, State
 
 NOTICES_KEPT = 10
 DETAIL_KEPT = 300  # characters; some of these words come from strangers
@@ -14,7 +18,7 @@ PATIENCE_AT_QUIT = timedelta(seconds=5)
 
 OwnerWord = (
     m.OwnerTurnedSharing | m.OwnerSnoozed | m.OwnerAskedFinish | m.OwnerChangedSettings
-    | m.OwnerDismissedNotices | m.OwnerQuit
+    | m.OwnerAskedPrograms | m.OwnerDismissedNotices | m.OwnerQuit
 )
 
 
@@ -27,6 +31,8 @@ def hear(state: State, message: OwnerWord) -> tuple[State, tuple[Effect, ...]]:
             return replace(state, sharing=replace(state.sharing, snoozed_until=until)), ()
         case m.OwnerAskedFinish():
             return _finish(state), ()
+        case m.OwnerAskedPrograms():
+            return state, (ListPrograms(),)
         case m.OwnerDismissedNotices():
             return replace(state, notices=()), ()
         case m.OwnerQuit():
@@ -45,10 +51,19 @@ def notice(state: State, kind: NoticeKind, detail: str) -> State:
 
 
 def _turn(state: State, on: bool) -> State:
-    # The owner's own word ends a snooze and a cool-down: neither may stand in the way of a click.
-    # It also has a sandbox that failed its test tried again at once.
+    # The owner's own word ends a snooze, a cool-down and a signal's quiet time: none may stand in the way of a click.
+    # It also has a sandbox that failed its test tried again at once, and a benchmark that failed.
     sharing = Sharing(on=on, quitting=state.sharing.quitting, quit_by=state.sharing.quit_by)
-    return replace(state, sharing=sharing, cooldown=Cooldown(), readiness=replace(state.readiness, tested=None))
+    gpu = replace(state.gpu, trial=Trial()) if state.gpu.trial.phase is TrialPhase.RESTING else state.gpu
+    if on and not state.sharing.on:
+        # Nobody has looked while nothing was shared; and only this word, or a restart, ends the wait after a fault of the card.
+        state = replace(state, presence=Presence(), looked=False)
+        gpu = replace(gpu, reading=Reading(), foreign=Foreign(), fault=None)
+    state = replace(state, signals=forgotten(state.signals), crashed=())
+    ready = state.readiness
+    if ready.level is not Level.ISOLATED or not ready.runtime:
+        ready = replace(ready, tested=None)
+    return replace(state, sharing=sharing, gpu=gpu, cooldown=Cooldown(), readiness=ready)
 
 
 def _finish(state: State) -> State:

@@ -11,8 +11,9 @@ from desktop_app.core.gpu import hardware_digest
 from desktop_app.core.ledger import own_part
 from desktop_app.core.money import net
 from desktop_app.core.receipts import Receipt, SignedReceipt, result_sha256
-from desktop_app.core.state import Cooldown, Paid, State, TaskRecord
+from desktop_app.core.state import Paid, State, TaskRecord
 from desktop_app.core.task import Checkpoint, Phase, Task, segment_units
+from desktop_app.core.update.cooldown import eased
 
 HISTORY_KEPT = 50
 HISTORY_MOST = 500
@@ -68,7 +69,7 @@ def delivered(state: State, task_id: str, last_step: int) -> Step:
         return state, ()
     history = trim((_record(state, task, sent.receipt), *state.history))
     outbox = tuple(one for one in state.outbox if one is not sent)
-    cooldown = Cooldown() if sent.receipt.final else state.cooldown
+    cooldown = eased(state.cooldown) if sent.receipt.final else state.cooldown
     return replace(state, task=None, outbox=outbox, history=history, cooldown=cooldown), (ForgetTask(task_id),)
 
 

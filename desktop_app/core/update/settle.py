@@ -9,6 +9,7 @@ from datetime import timedelta
 from desktop_app.core.effects import (
     Effect,
     GiveBack,
+    KeepAwake,
     OfferGpu,
     Quit,
     RegisterGpu,
@@ -17,6 +18,7 @@ from desktop_app.core.effects import (
     WithdrawOffer,
 )
 from desktop_app.core.policy import No, Verdict, asking, decide, owner_wants_gpu, registered
+from desktop_app.core.signals import marked
 from desktop_app.core.state import (
     OWNER_DEADLINE_MS,
     SCHEDULE_DEADLINE_MS,
@@ -27,16 +29,19 @@ from desktop_app.core.state import (
     Why,
 )
 from desktop_app.core.task import Phase
+from desktop_app.core.update import benchmark
+from desktop_app.core.update.cooldown import lengthened, settle_cooldown
 from desktop_app.core.update.keeping import settle_vouchers
 from desktop_app.core.update.owner import PATIENCE_AT_QUIT
 from desktop_app.core.update.segment import hand_back
-from desktop_app.core.update.work import lengthened
+from desktop_app.core.update.supervision import no_room_for, settle_power, settle_warmth
 
 REGISTER_AGAIN = timedelta(seconds=30)
 ASK_AFTER_SALE = timedelta(minutes=10)  # a GPU in another tier, or in the owner's other wallet, may be registered anew
 REST_MOST_S = 60.0  # a longer rest is left over from a clock that has since gone back
 TEST_AGAIN = timedelta(seconds=60)  # a probe can die by accident, and an owner can mend what was missing
-_OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT)
+_OWNERS_OWN = (Trigger.CLICK, Trigger.SNOOZE, Trigger.QUIT, Trigger.SCHEDULE)
+AWAKE_AFTER = timedelta(seconds=30)  # so that the machine does not fall asleep between one task and the next
 
 _UNTESTED = (Reason.SANDBOX_TESTING, Reason.NO_RUNTIME, Reason.SANDBOX_NOT_READY)
 _WAITING = (Phase.FETCHING, Phase.READY)
@@ -47,15 +52,19 @@ Step = tuple[State, tuple[Effect, ...]]
 def settle(state: State) -> Step:
     """Bring the world in line with the verdict."""
     effects: tuple[Effect, ...] = ()
-    for settle_one in (_take_back, _give_up, _start, _leave, settle_vouchers):
+    state = settle_cooldown(marked(state))
+    for settle_one in (_take_back, benchmark.take_back, _give_up, _start, _stay_awake, _leave, settle_vouchers):
         state, more = settle_one(state)
         effects += more
     verdict = decide(state)
-    for prepare in (_test, _register):
+    for prepare in (_test, benchmark.begin, _register):
         state, more = prepare(state, verdict)
         effects += more
-    state, more = _offer(state, verdict)
-    return replace(state, why=_why(state, verdict)), effects + more
+    for follow in (_offer, settle_warmth):
+        state, more = follow(state, verdict)
+        effects += more
+    state, cap = settle_power(state)
+    return replace(state, why=_why(state, verdict)), cap + effects  # the cap before the start
 
 
 def _take_back(state: State) -> Step:
@@ -64,12 +73,13 @@ def _take_back(state: State) -> Step:
         return state, ()
     if task.phase in _WAITING:
         return hand_back(state, task, "the owner needs the GPU")
-    if task.phase not in (Phase.STARTING, Phase.RUNNING):
-        return state, ()
     deadline = SCHEDULE_DEADLINE_MS if no.trigger is Trigger.SCHEDULE else OWNER_DEADLINE_MS
-    # A rule's give-back is followed by a pause that grows; the owner's own word by none.
-    cooldown = state.cooldown if no.trigger in _OWNERS_OWN else lengthened(state.cooldown, state.now)
-    state = replace(state, task=replace(task, phase=Phase.RETURNING), cooldown=cooldown)
+    hurried = task.phase is Phase.RETURNING and deadline < task.deadline_ms
+    if task.phase not in (Phase.STARTING, Phase.RUNNING) and not hurried:
+        return state, ()
+    # A rule's give-back is followed by a pause that grows; the owner's own word, and what it hurries along, by none.
+    cooldown = state.cooldown if hurried or no.trigger in _OWNERS_OWN else lengthened(state.cooldown, state.now)
+    state = replace(state, task=replace(task, phase=Phase.RETURNING, deadline_ms=deadline), cooldown=cooldown)
     return state, (GiveBack(task.lease.manifest.task_id, no.trigger, deadline),)
 
 
@@ -85,10 +95,24 @@ def _give_up(state: State) -> Step:
 
 def _start(state: State) -> Step:
     task, ready = state.task, state.readiness
-    fit = ready.level is Level.ISOLATED and ready.runtime and state.gpu.device is not None
+    fit = state.looked and ready.level is Level.ISOLATED and ready.runtime and state.gpu.device is not None
     if task is None or task.phase is not Phase.READY or not fit or 0 < task.rest_until - state.now.timestamp() <= REST_MOST_S:
         return state, ()
+    reason = no_room_for(state, task.lease.manifest) if task.crashes + task.mishaps == 0 else None
+    if reason is not None:
+        return hand_back(replace(state, cooldown=lengthened(state.cooldown, state.now)), task, reason)
     return replace(state, task=replace(task, phase=Phase.STARTING)), (StartTask(task.lease, task.checkpoint),)
+
+
+def _stay_awake(state: State) -> Step:
+    """Keep the machine from sleeping while a task runs, and a little longer, on mains power only."""
+    allowed = state.settings.keep_awake and state.presence.on_battery is False
+    end, at_work = state.awake_until, state.task is not None and state.task.phase in (Phase.STARTING, Phase.RUNNING)
+    until = state.now + AWAKE_AFTER if at_work else end if end is not None and state.now < end <= state.now + AWAKE_AFTER else None
+    state = replace(state, awake_until=until if allowed else None)
+    if (end is None) == (state.awake_until is None):
+        return state, ()
+    return state, (KeepAwake(state.awake_until is not None),)
 
 
 def _leave(state: State) -> Step:
@@ -125,7 +149,7 @@ def _register(state: State, verdict: Verdict) -> Step:
         return state, ()
     state = replace(state, gpu=replace(gpu, asked=state.now))
     owner = state.settings.payout_address or state.wallet.address
-    return state, (RegisterGpu(gpu.device, gpu.tier, owner, state.wallet.operator),)
+    return state, (RegisterGpu(gpu.device, gpu.tier, owner, state.wallet.operator, gpu.benchmark),)
 
 
 def _offer(state: State, verdict: Verdict) -> Step:

@@ -5,7 +5,6 @@ becomes a receipt, the receipt is signed, kept in the outbox until the market ha
 """
 
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from desktop_app.core import messages as m
 from desktop_app.core.effects import (
@@ -17,20 +16,23 @@ from desktop_app.core.effects import (
     ReturnLease,
     UploadCheckpoint,
 )
-from desktop_app.core.policy import COOLDOWN_MOST, No, decide, worth
-from desktop_app.core.state import OWNER_DEADLINE_MS, Cooldown, GiveBackRecord, NoticeKind, State, Trigger
+from desktop_app.core.policy import No, decide, worth
+from desktop_app.core.state import OWNER_DEADLINE_MS, GiveBackRecord, NoticeKind, State, Trigger
 from desktop_app.core.task import Blob, Checkpoint, Lease, Phase, Task
+from desktop_app.core.update import benchmark
+from desktop_app.core.update.cooldown import lengthened, started
 from desktop_app.core.update.owner import notice
 from desktop_app.core.update.segment import delivered, fits, hand_back, outgoing, publish, sign, signed
+from desktop_app.core.update.supervision import cooled, no_room_for, rest_s, struck
 
 CRASHES_BORNE = 2  # the third one returns the task
 MISHAPS_BORNE = 4
-GIVE_BACKS_KEPT = 20
-COOLDOWN_FIRST = timedelta(seconds=60)
+GIVE_BACKS_KEPT = 200
 
 Work = (
     m.MarketLeased | m.MarketRefusedTask | m.BundleFetched | m.LeaseLost | m.ReceiptSigned | m.ReceiptDelivered
-    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.GpuGivenBack
+    | m.WorkerStarted | m.WorkerProgressed | m.CheckpointStored | m.WorkerFinished | m.WorkerFailed | m.WorkerCooled | m.GpuGivenBack
+    | m.BenchmarkSigned
 )
 Step = tuple[State, tuple[Effect, ...]]
 _ON_GPU = (Phase.STARTING, Phase.RUNNING, Phase.RETURNING)
@@ -46,10 +48,16 @@ def hear(state: State, message: Work) -> Step:
             return _refuse(state, task_id, reason)
         case m.GpuGivenBack(record, checkpoint):
             return _given_back(state, record, checkpoint)
+        case m.WorkerCooled():
+            return cooled(state), ()
+        case m.BenchmarkSigned(one):
+            return benchmark.signed(state, one)
         case m.ReceiptSigned(one):
             return signed(state, one)
         case m.ReceiptDelivered(task_id, last_step):
             return delivered(state, task_id, last_step)
+        case _ if message.task_id == benchmark.BENCHMARK:
+            return benchmark.hear(state, message)
         case _:
             task = state.task
             if task is None or task.lease.manifest.task_id != message.task_id:
@@ -74,12 +82,6 @@ def resume_task(state: State) -> Step:
     return _with(state, replace(task, phase=Phase.FETCHING, progress=None)), (again, FetchBundle(task.lease))
 
 
-def lengthened(cooldown: Cooldown, now: datetime) -> Cooldown:
-    """The pause after the GPU was taken from a task: it doubles from one to the next."""
-    pause = min(COOLDOWN_FIRST * 2 ** min(cooldown.times, 10), COOLDOWN_MOST)
-    return Cooldown(now + pause, cooldown.times + 1)
-
-
 def _about_task(
     state: State,
     task: Task,
@@ -90,8 +92,8 @@ def _about_task(
             return (_with(state, replace(task, phase=Phase.READY)) if task.phase is Phase.FETCHING else state), ()
         case m.LeaseLost(_, detail):
             return _lose(state, task, detail)
-        case m.WorkerStarted():
-            return (_with(state, replace(task, phase=Phase.RUNNING)) if task.phase is Phase.STARTING else state), ()
+        case m.WorkerStarted(_, pid):
+            return _started(state, task, pid), ()
         case m.WorkerProgressed(_, progress):
             return (_with(state, replace(task, progress=progress)) if task.phase is Phase.RUNNING else state), ()
         case m.CheckpointStored(_, checkpoint):
@@ -100,6 +102,13 @@ def _about_task(
             return _finished(state, task, result, metrics)
         case _:
             return _failed(state, task, message.detail, message.blameless)
+
+
+def _started(state: State, task: Task, pid: int) -> State:
+    if task.phase is not Phase.STARTING:
+        return state
+    running = replace(task, phase=Phase.RUNNING, pid=pid)
+    return replace(state, task=running, cooldown=started(state.cooldown, state.now))
 
 
 def _with(state: State, task: Task) -> State:
@@ -113,6 +122,9 @@ def _lease(state: State, lease: Lease) -> Step:
     reason = "this GPU is busy" if held is not None else _unwelcome(state, lease)
     if reason is not None:
         return state, (ReturnLease(lease, reason),)
+    reason = no_room_for(state, lease.manifest)
+    if reason is not None:  # the market may well offer it again at once
+        return replace(state, cooldown=lengthened(state.cooldown, state.now)), (ReturnLease(lease, reason),)
     first = lease.checkpoint.step if lease.checkpoint else 0
     task = Task(lease, Phase.FETCHING, state.now.timestamp(), first_step=first, checkpoint=lease.checkpoint)
     return replace(state, task=task, offered=None), (FetchBundle(lease),)
@@ -160,6 +172,7 @@ def _stored(state: State, task: Task, checkpoint: Checkpoint) -> Step:
 def _finished(state: State, task: Task, result: tuple[Blob, ...], metrics: tuple[tuple[str, float], ...]) -> Step:
     if task.phase not in _ON_GPU:
         return state, ()
+    state = replace(state, crashed=())  # this machine can
     return sign(_with(state, replace(task, phase=Phase.DELIVERING, progress=None, result=result, metrics=metrics)))
 
 
@@ -168,10 +181,10 @@ def _failed(state: State, task: Task, detail: str, blameless: bool) -> Step:
         return state, ()  # when it was being stopped anyway, GpuGivenBack follows
     crashes, mishaps = (task.crashes, task.mishaps + 1) if blameless else (task.crashes + 1, task.mishaps)
     # Again at once, but not again and again: what has not passed by now may pass in a few seconds.
-    pause = 0 if crashes + mishaps == 1 else 2 ** (crashes + mishaps - 2)
-    rest = state.now.timestamp() + pause
-    task = replace(task, phase=Phase.READY, progress=None, crashes=crashes, mishaps=mishaps, rest_until=rest)
+    rest = state.now.timestamp() + rest_s(task.lease.manifest.task_id, crashes + mishaps)
+    task = replace(task, phase=Phase.READY, progress=None, pid=0, crashes=crashes, mishaps=mishaps, rest_until=rest)
     if crashes > CRASHES_BORNE:
+        state = struck(state, task.lease.manifest.task_id)
         state = notice(state, NoticeKind.TASK_FAILED, f"{task.lease.manifest.task_id}: {detail}")
         return hand_back(state, task, f"crashed {crashes} times: {detail}", fault=True)
     if mishaps > MISHAPS_BORNE:
@@ -185,6 +198,8 @@ def _given_back(state: State, record: GiveBackRecord, checkpoint: Checkpoint | N
     if record in state.give_backs:
         return state, ()  # heard before; by now it could be taken for the end of the task's next run
     state = replace(state, give_backs=(record, *state.give_backs)[:GIVE_BACKS_KEPT])
+    if record.task_id == benchmark.BENCHMARK:
+        return benchmark.given_back(state)
     task = state.task
     if task is None or task.lease.manifest.task_id != record.task_id:
         return state, ()

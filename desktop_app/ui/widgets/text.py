@@ -83,3 +83,14 @@ class Text(QLabel):
         if mine.color(QPalette.ColorRole.WindowText) != wanted:
             mine.setColor(QPalette.ColorRole.WindowText, wanted)
             self.setPalette(mine)
+
+
+class Paragraph(Text):
+    """As many lines as it takes and no more: for what is read at rest, where room kept for longer words would look like a hole."""
+
+    def __init__(self, tone: Tone, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(tone, text, lines=2, parent=parent)
+
+    def _fit(self) -> None:
+        self.setMinimumHeight(0)  # a label never says that it needs less than its minimum
+        self.setFixedHeight(max(self.fontMetrics().lineSpacing(), self.heightForWidth(self.width()) if self.text() else 0))

@@ -5,13 +5,15 @@ time, keeps the step count and commits the state between steps. `registry.load` 
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
+from desktop_app.worker.kinds.filling import Filling
+
 
 class Kind(Protocol):
-    """One task being computed. A kind opens nothing but its inputs and returns its outputs as bytes."""
+    """One task being computed. A kind opens nothing but its inputs and gives its outputs as bytes."""
 
     steps: int
     """Micro-steps in the whole task, from the first step of the first machine to the last step of the last one."""
@@ -31,6 +33,14 @@ class Kind(Protocol):
         """Go on from what `state()` gave at some step; ValueError if the names, shapes or dtypes are another task's."""
         ...
 
-    def result(self) -> tuple[dict[str, bytes], dict[str, float]]:
+    def result(self) -> tuple[Mapping[str, bytes | memoryview], dict[str, float]]:
         """After the last step: file bytes by role (safetensors or JSON lines), and metrics by name."""
         ...
+
+
+@runtime_checkable
+class Fills(Protocol):
+    """A kind whose result grows with its inputs, and is written in the place it will be handed over from."""
+
+    output: Filling
+    """To be moved there before the first step."""

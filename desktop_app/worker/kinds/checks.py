@@ -11,7 +11,7 @@ import torch
 
 from desktop_app.core.classifier import Params, shape_of
 from desktop_app.worker.kinds.draws import generator
-from desktop_app.worker.kinds.files import read, read_images, read_labelled
+from desktop_app.worker.kinds.files import Rows, read
 from desktop_app.worker.kinds.network import Network
 from desktop_app.worker.kinds.restoring import overwrite
 
@@ -26,20 +26,19 @@ class CheckClassifier:
         """ValueError if model or data do not fit the parameters."""
         shape = shape_of(params)
         self._network = Network(shape, {name: tensor.to(device) for name, tensor in read(inputs["model"]).items()})
-        images, labels = read_labelled(inputs["data"], shape.features, shape.classes)
-        if len(images) != int(params["rows"]):
-            raise ValueError(f"the data has {len(images)} rows, the check says {int(params['rows'])}")
-        self._images, self._labels = images.to(device), labels.to(device)
+        self._rows = Rows(inputs["data"], shape.features, device, shape.classes)
+        if len(self._rows) != int(params["rows"]):
+            raise ValueError(f"the data has {len(self._rows)} rows, the check says {int(params['rows'])}")
         self._batch = int(params["batch"])
-        self.steps = -(-len(self._images) // self._batch)
+        self.steps = -(-len(self._rows) // self._batch)
         self._right = torch.zeros(1, dtype=torch.int64)
 
     def step(self, index: int) -> None:
         """Count the right answers among one batch of rows."""
         rows = slice(index * self._batch, (index + 1) * self._batch)
         with torch.no_grad():
-            answers = self._network.logits(self._images[rows].float()).argmax(dim=1)
-        self._right += int((answers == self._labels[rows]).sum())
+            answers = self._network.logits(self._rows.some(rows)).argmax(dim=1)
+        self._right += int((answers == self._rows.labels(rows)).sum())
 
     def state(self) -> dict[str, torch.Tensor]:
         return {"right": self._right}
@@ -49,7 +48,7 @@ class CheckClassifier:
 
     def result(self) -> tuple[dict[str, bytes], dict[str, float]]:
         """No file; the share of held-out rows answered rightly."""
-        return {}, {"accuracy": int(self._right) / len(self._images)}
+        return {}, {"accuracy": int(self._right) / len(self._rows)}
 
 
 class CheckPredictions:
@@ -60,7 +59,9 @@ class CheckPredictions:
         shape = shape_of(params)
         self._network = Network(shape, {name: tensor.to(device) for name, tensor in read(inputs["model"]).items()})
         rows = int(params["rows"])
-        self._images = read_images(inputs["data"], shape.features, rows)
+        self._rows = Rows(inputs["data"], shape.features, device)
+        if len(self._rows) != rows:
+            raise ValueError(f"the data has {len(self._rows)} rows, the check says {rows}")
         told = read(inputs["predictions"])
         self._labels, self._logits = told.get("labels", torch.empty(0)), told.get("logits", torch.empty(0))
         if (self._labels.dtype, tuple(self._labels.shape)) != (torch.uint8, (rows,)):
@@ -69,7 +70,7 @@ class CheckPredictions:
             raise ValueError("the predictions have no float32 tensor `logits` with one row per row of data")
         picked = torch.randperm(rows, generator=generator(seed, "sample"))[: int(params["sample"])]
         self._picked = picked.sort().values
-        self._batch, self._device = int(params["batch"]), device
+        self._batch = int(params["batch"])
         self.steps = -(-len(picked) // self._batch)
         self._wrong = torch.zeros(1, dtype=torch.int64)
 
@@ -81,7 +82,7 @@ class CheckPredictions:
         """
         rows = self._picked[index * self._batch : (index + 1) * self._batch]
         with torch.no_grad():
-            ours = self._network.logits(self._images[rows].to(self._device).float()).cpu()
+            ours = self._network.logits(self._rows.some(rows)).cpu()
         theirs = self._logits[rows]
         scale = ours.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
         close = ((ours - theirs).abs() <= LOGIT_TOLERANCE * scale).all(dim=1)

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 
 from desktop_app.core.classifier import Params
 from desktop_app.core.encoder import encoder_of
+from desktop_app.wire.arena import TensorSpec
 from desktop_app.worker.kinds.draws import generator
 from desktop_app.worker.kinds.encoder import TextEncoder
 from desktop_app.worker.kinds.files import read
+from desktop_app.worker.kinds.filling import Filling
 from desktop_app.worker.kinds.mapped import Mapped
 from desktop_app.worker.kinds.restoring import overwrite
 
@@ -64,7 +65,7 @@ class Embed:
         self._encoder = TextEncoder(inputs, params, device)
         self._count, self._batch, self._device = int(params["rows"]), int(params["batch"]), device
         self.steps = -(-self._count // self._batch)
-        self._vectors = torch.zeros(self._count, int(params["hidden"]))
+        self.output = Filling((TensorSpec("embeddings", "F32", (self._count, int(params["hidden"]))),))
 
     def step(self, index: int) -> None:
         """One batch of rows; ValueError when the model's numbers run out of range on them."""
@@ -73,18 +74,19 @@ class Embed:
         vectors = self._encoder.embed(tokens.to(self._device), mask.to(self._device)).cpu()
         if not bool(torch.isfinite(vectors).all()):
             raise ValueError("the model's outputs are infinite or not numbers")
-        self._vectors[rows.start : rows.stop] = vectors
+        self.output.tensor("embeddings")[rows.start : rows.stop] = vectors
 
     def state(self) -> dict[str, torch.Tensor]:
         """The live tensor: copy it before the next step."""
-        return {"vectors": self._vectors}
+        return {"vectors": self.output.tensor("embeddings")}
 
     def restore(self, state: Mapping[str, torch.Tensor]) -> None:
         overwrite(self.state(), state)
 
-    def result(self) -> tuple[dict[str, bytes], dict[str, float]]:
+    def result(self) -> tuple[dict[str, bytes | memoryview], dict[str, float]]:
         """The vectors, and the length of their mean: near one when all texts are alike."""
-        return {"embeddings": save({"embeddings": self._vectors})}, {"mean_length": self._vectors.mean(dim=0).norm().item()}
+        mean = self.output.tensor("embeddings").mean(dim=0)
+        return {"embeddings": self.output.file()}, {"mean_length": mean.norm().item()}
 
 
 class CheckEmbeddings:

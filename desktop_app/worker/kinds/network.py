@@ -49,14 +49,16 @@ class Network:
         return rows
 
 
-def fresh(shape: Shape, images: torch.Tensor, seed: int) -> Network:
-    """An untrained network where `images` (float32 [rows, features]) is. He's initialisation (arXiv 1502.01852), drawn on the CPU."""
-    spread = images.std(correction=0).item()
-    scale = torch.tensor([1.0 / spread if spread > 0 else 1.0], device=images.device)
-    tensors = {"input.mean": images.mean(dim=0), "input.scale": scale}
+def fresh(shape: Shape, mean: torch.Tensor, spread: float, seed: int) -> Network:
+    """An untrained network for data of this mean (float32 [features], where the network will be) and spread.
+
+    He's initialisation (arXiv 1502.01852), drawn on the CPU.
+    """
+    scale = torch.tensor([1.0 / spread if spread > 0 else 1.0], device=mean.device)
+    tensors = {"input.mean": mean, "input.scale": scale}
     draws = generator(seed, "weights")
     for number, (outputs, inputs) in enumerate(shape.layers()):
         weight = torch.randn(outputs, inputs, generator=draws) * math.sqrt(2 / inputs)
-        tensors[f"layers.{number}.weight"] = weight.to(images.device)
-        tensors[f"layers.{number}.bias"] = torch.zeros(outputs, device=images.device)
+        tensors[f"layers.{number}.weight"] = weight.to(mean.device)
+        tensors[f"layers.{number}.bias"] = torch.zeros(outputs, device=mean.device)
     return Network(shape, tensors)

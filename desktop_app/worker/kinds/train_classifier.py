@@ -1,7 +1,7 @@
 """`train.classifier/1`: train a multilayer perceptron on labelled rows with AdamW and a cosine schedule.
 
-A micro-step is one batch. Which rows it takes, their noise and its learning rate are functions of (seed, index), so weights
-and the optimizer's moments are the whole state. Loaded by `registry`.
+A micro-step is one batch; the rows stay on the disk and are read as they are drawn. Which rows a batch takes, their noise and its
+learning rate are functions of (seed, index), so weights and the optimizer's moments are the whole state. Loaded by `registry`.
 """
 
 import math
@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from desktop_app.core.classifier import Params, shape_of
 from desktop_app.worker.kinds.draws import generator
-from desktop_app.worker.kinds.files import read_labelled
+from desktop_app.worker.kinds.files import Rows
 from desktop_app.worker.kinds.network import fresh
 from desktop_app.worker.kinds.restoring import overwrite
 
@@ -29,14 +29,14 @@ class TrainClassifier:
     def __init__(self, inputs: Mapping[str, Path], params: Params, seed: int, device: torch.device) -> None:
         """ValueError if the data does not fit the parameters."""
         shape = shape_of(params)
-        images, labels = read_labelled(inputs["data"], shape.features, shape.classes)
+        self._rows = Rows(inputs["data"], shape.features, device, shape.classes)
         self.steps = int(params["steps"])
         self._seed = seed
         self._batch = int(params["batch"])
+        self._turn, self._stretch = -1, (0, 0)  # which steps share a stretch of rows; its first row and how many it has
         self._rate = float(params["lr"])
         self._noise = float(params["noise"])
-        self._images, self._labels = images.to(device), labels.to(device)
-        self._network = fresh(shape, self._images.float(), seed)
+        self._network = fresh(shape, *self._rows.moments(), seed)
         self._weights = self._network.weights()
         for weight in self._weights.values():
             weight.requires_grad_()
@@ -78,14 +78,24 @@ class TrainClassifier:
         return {"model": save(tensors)}, {"train_loss": loss, "train_accuracy": accuracy}
 
     def _draw(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The batch of one step: rows drawn with replacement, scaled, with noise added."""
+        """The batch of one step: rows drawn with replacement, scaled, with noise added.
+
+        Out of all rows, or, of data too large to hold, out of a stretch that as many steps draw from as it has batches.
+        """
         draws = generator(self._seed, f"step {index}")
-        device = self._images.device
-        rows = torch.randint(len(self._images), (self._batch,), generator=draws).to(device)
-        images = self._network.scaled(self._images[rows].float())
+        turn = index // max(1, self._rows.window_rows // self._batch)
+        if turn != self._turn:
+            self._turn, self._stretch = turn, self._rows.window(turn, self._shuffled)
+        first, count = self._stretch
+        rows = torch.randint(count, (self._batch,), generator=draws) + first
+        images = self._network.scaled(self._rows.some(rows))
         if self._noise:
-            images = images + (torch.randn(images.shape, generator=draws) * self._noise).to(device)
-        return images, self._labels[rows]
+            images = images + (torch.randn(images.shape, generator=draws) * self._noise).to(images.device)
+        return images, self._rows.labels(rows)
+
+    def _shuffled(self, round_: int, count: int) -> list[int]:
+        order: list[int] = torch.randperm(count, generator=generator(self._seed, f"round {round_}")).tolist()
+        return order
 
     def _move(self, index: int) -> None:
         """AdamW (arXiv 1711.05101) with the learning rate falling to nothing along a cosine.

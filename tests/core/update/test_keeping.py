@@ -97,7 +97,7 @@ def test_a_gpu_that_is_registered_anew_is_offered_on_its_new_account() -> None:
     assert not any(isinstance(one, e.RegisterGpu) for one in effects)
     state, effects = hear(state, tick(600))
     assert any(isinstance(one, e.RegisterGpu) for one in effects)
-    state, effects = hear(state, m.MarketRegisteredGpu("GPU-1", SOLD))
+    state, effects = hear(state, m.PresenceSensed(state.presence), m.MarketRegisteredGpu("GPU-1", SOLD))
     assert [one.gpu_id for one in effects if isinstance(one, e.OfferGpu)] == [SOLD]
     assert state.gpu.named is None
 

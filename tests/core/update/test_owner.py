@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 
 from desktop_app.core import messages as m
-from desktop_app.core.effects import GiveBack, OfferGpu, Quit, ReturnLease, WithdrawOffer
+from desktop_app.core.effects import GiveBack, ListPrograms, OfferGpu, Quit, ReturnLease, WithdrawOffer
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import Cooldown, Notice, NoticeKind, Reason, Sharing, Trigger
@@ -18,9 +19,11 @@ from tests.builders import NOON, a_checkpoint, a_state, a_task
 LATER = NOON + timedelta(hours=1)
 
 
-def test_turning_sharing_on_offers_the_gpu() -> None:
+def test_turning_sharing_on_offers_the_gpu_once_somebody_looked() -> None:
     state, effects = update(a_state(sharing=Sharing(on=False)), m.OwnerTurnedSharing(on=True))
-    assert state.sharing.on and state.why.reason is Reason.WAITING_FOR_TASK
+    assert state.sharing.on and state.why.reason is Reason.LOOKING and effects == ()
+    state, effects = update(state, m.PresenceSensed(Presence()))
+    assert state.why.reason is Reason.WAITING_FOR_TASK
     assert [type(effect) for effect in effects] == [OfferGpu]
 
 
@@ -44,7 +47,10 @@ def test_a_click_does_not_stop_a_quit() -> None:
 
 
 def test_going_early_costs_nothing() -> None:
-    """No cool-down follows the owner's own word, however often."""
+    """No cool-down follows the owner's own word, however often; the schedule is one of them."""
+    over = a_state(task=a_task(), settings=Settings(schedule=Schedule("-" * 336)))
+    state, effects = update(over, m.ClockTicked(NOON, over.zone))
+    assert effects == (GiveBack("task-1", Trigger.SCHEDULE, 5_000),) and state.cooldown == Cooldown()
     for message in (m.OwnerTurnedSharing(on=False), m.OwnerSnoozed(LATER), m.OwnerQuit()):
         assert update(a_state(task=a_task()), message)[0].cooldown == Cooldown()
 
@@ -130,3 +136,9 @@ def test_asking_to_quit_again_does_not_start_the_patience_anew() -> None:
     state = update(a_state(task=a_task()), m.OwnerQuit())[0]
     again = update(replace(state, now=NOON + timedelta(seconds=3)), m.OwnerQuit())[0]
     assert again.sharing.quit_by == NOON + PATIENCE_AT_QUIT
+
+
+def test_the_owner_may_ask_which_programs_run_also_while_nothing_is_shared() -> None:
+    state, effects = update(a_state(sharing=Sharing(on=False)), m.OwnerAskedPrograms())
+    assert effects == (ListPrograms(),)
+    assert update(state, m.ProgramsListed(("hades", "blender")))[0].programs == ("hades", "blender")

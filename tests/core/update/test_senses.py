@@ -8,6 +8,7 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.gpu import Reading, Tier
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import (
@@ -16,7 +17,6 @@ from desktop_app.core.state import (
     Level,
     Market,
     NoticeKind,
-    Presence,
     Readiness,
     Reason,
     Sharing,
@@ -29,6 +29,7 @@ from tests.builders import (
     ADDRESS,
     NOON,
     OPERATOR,
+    a_benchmark,
     a_device,
     a_gpu,
     a_market,
@@ -49,7 +50,7 @@ def test_a_start_believes_nothing_that_was_measured_before() -> None:
     quitting = Sharing(on=True, quitting=True, quit_by=NOON)
     state = update(a_state(offered=a_state().settings.floor, sharing=quitting), m.AgentStarted(NOON, BERLIN))[0]
     assert (state.now, state.zone) == (NOON, BERLIN)
-    assert state.gpu == Gpu(chain_id=7, registered="GPU-1")
+    assert state.gpu == Gpu(chain_id=7, registered="GPU-1", benchmark=a_benchmark())
     assert (state.presence, state.readiness, state.market) == (Presence(), Readiness(), Market())
     assert state.offered is None and state.sharing == Sharing(on=True)
     assert not state.wallet.ready and not state.wallet.chain_ok
@@ -123,6 +124,11 @@ def test_a_machine_that_failed_its_test_is_tried_again_after_a_minute_or_a_click
     assert e.TestSandbox() in update(state, m.OwnerTurnedSharing(on=True))[1]
 
 
+def test_a_click_does_not_forget_when_a_sandbox_that_holds_was_tested() -> None:
+    state = a_state(readiness=replace(a_readiness(), tested=NOON))
+    assert update(state, m.OwnerTurnedSharing(on=True))[0].readiness.tested == NOON
+
+
 def test_a_sandbox_that_leaks_keeps_the_fix_to_show() -> None:
     state = update(a_state(readiness=Readiness(runtime=True)), m.SandboxTested(Level.NONE, (), "do this"))[0]
     assert state.why.reason is Reason.SANDBOX_NOT_READY and state.why.detail == "do this"
@@ -176,7 +182,7 @@ def test_a_running_task_outlives_a_lost_market() -> None:
 
 def test_a_gpu_is_registered_once_and_asked_again_only_after_a_while() -> None:
     state, effects = update(a_state(gpu=a_gpu(chain_id=None)), m.ClockTicked(NOON, Zone()))
-    assert effects == (e.RegisterGpu(a_device(), Tier.LARGE, ADDRESS, OPERATOR),)
+    assert effects == (e.RegisterGpu(a_device(), Tier.LARGE, ADDRESS, OPERATOR, a_benchmark()),)
     assert update(state, m.ClockTicked(NOON + timedelta(seconds=29), Zone()))[1] == ()
     assert len(update(state, m.ClockTicked(NOON + timedelta(seconds=30), Zone()))[1]) == 1
     assert len(update(state, m.ClockTicked(NOON - timedelta(hours=1), Zone()))[1]) == 1, "the clock was set back"
@@ -193,7 +199,7 @@ def test_payouts_go_to_the_address_the_owner_named() -> None:
 
 
 def test_another_gpu_in_the_machine_gets_a_number_of_its_own() -> None:
-    exchanged = replace(a_state().gpu, device=None)
+    exchanged = replace(a_state().gpu, device=None, benchmark=a_benchmark(a_device(uuid="GPU-2")))
     state, effects = update(a_state(gpu=exchanged), m.GpuFound(a_device(uuid="GPU-2")))
     assert [effect.device.uuid for effect in effects if isinstance(effect, e.RegisterGpu)] == ["GPU-2"]
     assert state.why.reason is Reason.REGISTERING

@@ -1,6 +1,6 @@
 """Every message may arrive twice: the second changes nothing more and asks for nothing that cannot be undone."""
 
-from dataclasses import fields
+from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import get_args
 
@@ -8,14 +8,17 @@ import pytest
 
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
+from desktop_app.core.bench import Trial, TrialPhase
 from desktop_app.core.cashout import Stage
 from desktop_app.core.gpu import Named
 from desktop_app.core.keeping import Keeping
 from desktop_app.core.money import MicroUsd, Rate, Units
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Zone
-from desktop_app.core.state import Level, Market, NoticeKind, Presence, Readiness, Sharing, State
+from desktop_app.core.state import Level, Market, NoticeKind, Readiness, Sharing, State
 from desktop_app.core.task import Phase, Progress
 from desktop_app.core.update import update
+from desktop_app.core.update.benchmark import BENCHMARK
 from desktop_app.wire.codec import decode_state, durable, encode_state
 from tests.builders import (
     ADDRESS,
@@ -23,6 +26,8 @@ from tests.builders import (
     NOON,
     OPERATOR,
     OTHER_ADDRESS,
+    RTX_4090,
+    a_benchmark,
     a_blob,
     a_cash_out,
     a_checkpoint,
@@ -54,6 +59,7 @@ MESSAGES: tuple[m.Message, ...] = (
     m.OwnerAskedCashOut("c2", OTHER_ADDRESS, MicroUsd(0)),
     m.OwnerConfirmedCashOut("c1"),
     m.OwnerCancelledCashOut("c1"),
+    m.OwnerAskedPrograms(),
     m.OwnerDismissedNotices(),
     m.OwnerQuit(),
     m.AgentStarted(LATER, Zone()),
@@ -65,7 +71,13 @@ MESSAGES: tuple[m.Message, ...] = (
     m.GpuFound(a_device(uuid="GPU-2")),
     m.GpuMeasured("GPU-1", a_reading(temperature=95)),
     m.GpuWentMissing("GPU-1", "off the bus"),
+    m.GpuFaulted("GPU-1", 79),
+    m.GpuFaulted("GPU-1", 13),
+    m.MemoryMeasured(8_192),
+    m.WorkerCooled("it ended by itself"),
     m.PresenceSensed(Presence(full_screen=True)),
+    m.PresenceSensed(Presence(idle_s=9_999.0, on_battery=False)),
+    m.ProgramsListed(("hades",)),
     m.SandboxTested(Level.ISOLATED, ()),
     m.SandboxTested(Level.NONE, (), "a fix"),
     m.RuntimeFound(present=True),
@@ -94,6 +106,10 @@ MESSAGES: tuple[m.Message, ...] = (
     m.CheckpointStored("task-1", a_checkpoint(70)),
     m.WorkerFinished("task-1", (a_blob("model"),), ()),
     m.GpuGivenBack(a_give_back(), a_checkpoint(80)),
+    m.BenchmarkSigned(a_benchmark()),
+    m.WorkerFinished(BENCHMARK, (), tuple(asdict(RTX_4090).items())),
+    m.WorkerFailed(BENCHMARK, "signal 11"),
+    m.GpuGivenBack(replace(a_give_back(), task_id=BENCHMARK), None),
     m.ChainPaid(a_payout(), Units(1_000)),
     m.ChainSaid(MicroUsd(9), 12),
     m.ChainLost("no answer"),
@@ -127,14 +143,15 @@ _BEFORE: tuple[State, ...] = (
     a_state(task=a_task(Phase.READY), readiness=Readiness()),
     a_state(accounts=(an_account(vouched=1_000, keeping=Keeping(until=int(LATER.timestamp()))),)),
     a_state(gpu=a_gpu(named=Named(7 + (1 << 40)))),
+    *(a_state(gpu=replace(a_gpu(), benchmark=None, trial=Trial(phase, 5, record=a_benchmark().record))) for phase in TrialPhase),
     a_state(cash_out=a_cash_out(own=True), cash_outs_asked=("c1",)),
     a_state(cash_out=a_cash_out(Stage.SIGNED, own=True), cash_outs_asked=("c1",)),
     *(a_state(cash_out=a_cash_out(stage), cash_outs_asked=("c1",)) for stage in Stage),
 )
 STATES = tuple(update(state, m.ClockTicked(state.now, state.zone))[0] for state in _BEFORE)
-SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt, e.RedeemVouchers)
+SAFE_AGAIN = (e.Quit, e.ReturnLease, e.SignReceipt, e.RedeemVouchers, e.ListPrograms)
 """Leaving, returning what nobody wants, asking for a signature that is already given (the second one is dropped), and redeeming
-what the chain pays once."""
+what the chain pays once, and looking which programs run."""
 OWED_AT_START = (
     *SAFE_AGAIN, e.ResumeLease, e.FetchBundle, e.HandBack, e.DeliverResult, e.QuoteCashOut, e.SendCashOut, e.WatchCashOut,
 )  # fmt: skip
@@ -159,6 +176,7 @@ def test_a_crash_told_twice_while_the_next_worker_starts_is_a_second_crash_and_b
     for _ in range(10):
         state = update(state, CRASHED)[0]
         state = update(state, m.ClockTicked(state.now + timedelta(minutes=1), Zone()))[0]
+        state = update(state, m.PresenceSensed(state.presence))[0]
     assert state.task and state.task.phase is Phase.HANDING_BACK
 
 

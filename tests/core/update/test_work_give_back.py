@@ -8,12 +8,14 @@ import pytest
 from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.policy import COOLDOWN_MOST
+from desktop_app.core.presence import Presence
 from desktop_app.core.schedule import Schedule, Zone
 from desktop_app.core.settings import Settings
 from desktop_app.core.state import Cooldown, Level, Paid, Reason, Trigger
 from desktop_app.core.task import Phase
 from desktop_app.core.update import still_due
-from desktop_app.core.update.work import COOLDOWN_FIRST, GIVE_BACKS_KEPT
+from desktop_app.core.update.cooldown import COOLDOWN_FIRST, QUIET_WORK
+from desktop_app.core.update.work import GIVE_BACKS_KEPT
 from tests.builders import (
     NOON,
     a_checkpoint,
@@ -101,6 +103,33 @@ def test_an_old_give_back_told_again_does_not_end_the_tasks_next_run() -> None:
     assert hear(asked, m.GpuGivenBack(a_give_back(), None)) == (asked, ())
 
 
+def test_an_owner_who_comes_while_the_schedule_lets_a_task_end_does_not_wait() -> None:
+    """The schedule's end is patient; whoever wants the GPU in that time is not made to be."""
+    over = replace(running(), settings=Settings(schedule=Schedule("-" * 336)))
+    state, effects = hear(over, m.ClockTicked(NOON, Zone()))
+    assert effects == (e.GiveBack("task-1", Trigger.SCHEDULE, 5_000),)
+    assert hear(state, m.ClockTicked(NOON, Zone()))[1] == (), "patience is asked for once"
+    looked = m.PresenceSensed(Presence(full_screen=True))
+    for message, trigger in ((m.OwnerTurnedSharing(on=False), Trigger.CLICK), (looked, Trigger.FULL_SCREEN), (m.OwnerQuit(), Trigger.QUIT)):
+        hurried, effects = hear(state, message)
+        assert effects[:1] == (e.GiveBack("task-1", trigger, 200),)
+        assert hurried.cooldown == Cooldown(), "it was the schedule that took it"
+        assert e.GiveBack not in kinds(hear(hurried, m.ClockTicked(NOON, Zone()), message)[1]), "and haste too"
+
+
+def test_a_rule_that_is_over_resumes_only_what_a_rule_paused() -> None:
+    """A game's end turns on nothing that the owner turned off, and ends no pause that the owner chose."""
+    playing = hear(a_state(), m.PresenceSensed(Presence(game_mode=True)))[0]
+    off = hear(playing, m.OwnerTurnedSharing(on=False), m.PresenceSensed(Presence(game_mode=False)))[0]
+    assert off.why.reason is Reason.SHARING_OFF and not off.sharing.on
+    snooze = NOON + timedelta(hours=1)
+    snoozed = hear(playing, m.OwnerSnoozed(snooze), m.PresenceSensed(Presence(game_mode=False)))[0]
+    assert snoozed.why.reason is Reason.SNOOZED and snoozed.sharing.snoozed_until == snooze
+    over = hear(playing, m.PresenceSensed(Presence(game_mode=False)), m.ClockTicked(NOON + timedelta(seconds=10), Zone()))[0]
+    assert over.why.reason is Reason.LOOKING, "ten seconds without a tick may have been a sleep"
+    assert hear(over, m.PresenceSensed(Presence(game_mode=False)))[0].why.reason is Reason.WAITING_FOR_TASK
+
+
 def test_a_give_back_of_a_task_that_is_not_held_is_only_noted() -> None:
     for state in (a_state(), a_state(task=a_task(Phase.READY)), running()):
         after, effects = hear(state, m.GpuGivenBack(a_give_back("task-9"), None))
@@ -109,14 +138,14 @@ def test_a_give_back_of_a_task_that_is_not_held_is_only_noted() -> None:
 
 
 def test_only_the_last_give_backs_are_kept() -> None:
-    state, _ = hear(a_state(), *(m.GpuGivenBack(a_give_back(at=float(number)), None) for number in range(30)))
-    assert [one.at for one in state.give_backs] == [float(number) for number in range(29, 29 - GIVE_BACKS_KEPT, -1)]
+    state, _ = hear(a_state(), *(m.GpuGivenBack(a_give_back(at=float(number)), None) for number in range(230)))
+    assert [one.at for one in state.give_backs] == [float(number) for number in range(229, 229 - GIVE_BACKS_KEPT, -1)]
 
 
 def test_a_rules_give_back_is_followed_by_a_pause_that_grows() -> None:
     state, pauses = a_state(), []
     for turn in range(12):
-        state = replace(state, task=a_task())
+        state = hear(replace(state, task=a_task(Phase.STARTING)), STARTED)[0]
         state = hear(state, m.GpuMeasured("GPU-1", replace(state.gpu.reading, temperature=95)))[0]
         pauses.append(state.cooldown.until - state.now)
         cool = replace(state.gpu.reading, temperature=40)
@@ -125,9 +154,34 @@ def test_a_rules_give_back_is_followed_by_a_pause_that_grows() -> None:
     assert pauses[4:] == [COOLDOWN_MOST] * 8 and state.why.reason is Reason.COOLING_DOWN
 
 
-def test_a_task_done_ends_the_growth_of_the_pause() -> None:
-    done = replace(delivering(), cooldown=Cooldown(NOON + timedelta(minutes=1), 4))
-    assert hear(done, m.ReceiptDelivered("task-1", 100))[0].cooldown == Cooldown()
+def test_every_task_done_halves_the_next_pause() -> None:
+    done = replace(delivering(), cooldown=Cooldown(NOON, 4))
+    assert hear(done, m.ReceiptDelivered("task-1", 100))[0].cooldown == Cooldown(NOON, 3)
+    assert hear(replace(done, cooldown=Cooldown(NOON, 1)), m.ReceiptDelivered("task-1", 100))[0].cooldown == Cooldown()
+    assert hear(replace(done, cooldown=Cooldown()), m.ReceiptDelivered("task-1", 100))[0].cooldown == Cooldown()
+
+
+def test_quiet_work_halves_the_next_pause_again_and_again() -> None:
+    began = hear(a_state(task=a_task(Phase.STARTING), cooldown=Cooldown(NOON, 3)), STARTED)[0]
+    assert began.cooldown == Cooldown(NOON, 3, since=NOON)
+    soon = hear(began, m.ClockTicked(NOON + QUIET_WORK - timedelta(seconds=1), began.zone))[0]
+    assert soon.cooldown.times == 3
+    later = NOON + QUIET_WORK
+    eased = hear(soon, m.ClockTicked(later, began.zone))[0]
+    assert eased.cooldown == Cooldown(NOON, 2, since=later)
+    slept = hear(eased, m.ClockTicked(later + timedelta(hours=9), began.zone))[0]
+    assert slept.cooldown.times == 1, "a night asleep is one stretch of quiet, not fifty"
+    assert hear(slept, m.ClockTicked(slept.now + QUIET_WORK, began.zone))[0].cooldown == Cooldown()
+
+
+def test_quiet_is_counted_anew_when_the_clock_went_back_and_only_while_a_task_runs() -> None:
+    began = hear(a_state(task=a_task(Phase.STARTING), cooldown=Cooldown(NOON, 3)), STARTED)[0]
+    earlier = NOON - timedelta(days=1)
+    back = hear(began, m.ClockTicked(earlier, began.zone))[0]
+    assert back.cooldown == Cooldown(NOON, 3, since=earlier)
+    assert hear(back, m.ClockTicked(earlier + QUIET_WORK, began.zone))[0].cooldown.times == 2
+    for idle in (replace(began, task=None), replace(began, task=a_task(Phase.FETCHING))):
+        assert hear(idle, m.ClockTicked(NOON + 2 * QUIET_WORK, began.zone))[0].cooldown.times == 3
 
 
 def test_a_start_or_fetch_whose_task_was_taken_back_meanwhile_is_not_due() -> None:
