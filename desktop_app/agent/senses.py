@@ -30,6 +30,7 @@ from desktop_app.core.settings import app_names
 from desktop_app.core.state import State
 
 TICK_S = 1.0
+REST_S = 0.5  # while nothing is shared, and nothing is looked at: how soon the first look follows the owner's click
 LOOK_S = 0.2
 LOOK_AT_WORK_S = 0.1  # while a task runs: a look costs a millisecond or two, and the owner gets it back as waiting saved
 LOOKS_PER_READING = 5  # while no task runs
@@ -171,6 +172,8 @@ class Senses:
 
 
 def _step(state: State) -> float:
+    if not state.sharing.on:
+        return REST_S
     return LOOK_AT_WORK_S if _at_work(state) else LOOK_S
 
 
