@@ -13,7 +13,6 @@ from functools import lru_cache
 
 CELLS_PER_DAY = 48
 CELLS_PER_WEEK = 7 * CELLS_PER_DAY
-_CELL = timedelta(minutes=30)
 _SCAN = timedelta(minutes=15)  # every zone in use is offset by whole quarters of an hour
 
 

@@ -66,10 +66,6 @@ def accent(palette: QPalette) -> QColor:
     return palette.color(_ROLE.Accent)
 
 
-def on_accent(palette: QPalette) -> QColor:
-    return palette.color(_ROLE.HighlightedText)
-
-
 def is_dark(palette: QPalette) -> bool:
     return palette.color(_ROLE.Window).lightness() < palette.color(_ROLE.WindowText).lightness()
 

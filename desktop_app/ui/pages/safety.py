@@ -1,7 +1,7 @@
 """Safety: how tasks are shut in, what that promises and does not, what would help, and each wall of the self-test. Called by the window."""
 
 from PySide6.QtCore import QRectF, Qt, QTimer, Slot
-from PySide6.QtGui import QFont, QGuiApplication, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QGuiApplication, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from desktop_app.ui import colours
@@ -11,7 +11,7 @@ from desktop_app.ui.present_safety import SafetyView, WallRow, view
 from desktop_app.ui.widgets.card import GAP, Card
 from desktop_app.ui.widgets.command import CommandLine
 from desktop_app.ui.widgets.signs import LevelSign, WallSign
-from desktop_app.ui.widgets.text import Paragraph, Text, Tone
+from desktop_app.ui.widgets.text import Paragraph, Text, Tone, embolden
 from desktop_app.wire.isolation import Remedy
 from desktop_app.wire.phrases import say
 
@@ -188,9 +188,7 @@ def _fill(sign: WallSign, name: Paragraph, verdict: Text, seen: Paragraph, row: 
     sign.show_held(row.held)
     sign.setAccessibleName(row.verdict)
     for text in (name, verdict):
-        font = text.font()
-        font.setWeight(QFont.Weight.Normal if row.held else QFont.Weight.DemiBold)
-        text.setFont(font)
+        embolden(text, not row.held)
     name.say(row.name)
     name.setToolTip(row.seen)
     name.setAccessibleDescription(f"{row.verdict}. {row.seen}")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont, QShowEvent
+from PySide6.QtGui import QShowEvent
 from PySide6.QtWidgets import QCheckBox, QGridLayout, QSizePolicy, QWidget
 
 from desktop_app.core.messages import OwnerAskedPrograms, OwnerChangedSettings, OwnerMessage
@@ -14,7 +14,7 @@ from desktop_app.ui.pages.signals_chosen import AppsCard, LimitsCard
 from desktop_app.ui.present import Heard, Silence
 from desktop_app.ui.present_signals import BackRow, SignalRow, SignalsView, view
 from desktop_app.ui.widgets.card import GAP, Card
-from desktop_app.ui.widgets.text import Text, Tone
+from desktop_app.ui.widgets.text import Text, Tone, embolden
 from desktop_app.wire.phrases import say
 
 _Tell = Callable[[str, Value], None]
@@ -98,9 +98,7 @@ class TableCard(Card):
             now.say(row.now)
             last.say(row.last)
             for widget in (title, now):
-                font = widget.font()
-                font.setWeight(QFont.Weight.DemiBold if row.asking else QFont.Weight.Normal)
-                widget.setFont(font)
+                embolden(widget, row.asking)
 
     def _make(self, rows: tuple[SignalRow, ...]) -> None:
         """The lines, once: those with a switch first."""

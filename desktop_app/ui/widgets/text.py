@@ -23,6 +23,13 @@ class Tone(Enum):
     WRONG = (0.92, QFont.Weight.Normal, "wrong")
 
 
+def embolden(widget: QWidget, strong: bool) -> None:
+    """Write what must not be overlooked in a heavier hand."""
+    font = widget.font()
+    font.setWeight(QFont.Weight.DemiBold if strong else QFont.Weight.Normal)
+    widget.setFont(font)
+
+
 class Text(QLabel):
     """A label of one tone. `lines` > 1 wraps and keeps the height of that many lines, so that nothing jumps."""
 
