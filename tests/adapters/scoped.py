@@ -37,9 +37,7 @@ def main(home: Path, wanted: str) -> None:
     made = cage.spawn(Sandbox((), Bounds(ram_mb=321, processes=45), script=look))
     select.select([made.outer_fd], [], [], 20)
     print(noted.read_text() if wanted == "words" else os.read(made.log, 65536).decode())
-    made.kill()
-    made.wait_gone(10)
-    made.close()
+    made.end()
 
 
 if __name__ == "__main__":

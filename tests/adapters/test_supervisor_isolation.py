@@ -223,9 +223,7 @@ def fallen_walls(stray: tuple[int, ...] = ()) -> set[str]:
         assert os.read(made.log, 100).startswith(b"a word")
         return {check.name for check in trial.fallen()}
     finally:
-        made.kill()
-        made.wait_gone(10)
-        made.close()
+        made.end()
         trial.close()
 
 
@@ -250,9 +248,7 @@ def test_with_a_card_the_list_of_devices_tells_nothing_of_the_owner(monkeypatch:
         assert select.select([made.outer_fd], [], [], 20)[0]
         assert os.read(made.log, 1000) == b"nothing\n"
     finally:
-        made.kill()
-        made.wait_gone(10)
-        made.close()
+        made.end()
 
 
 def test_the_self_test_is_made_with_the_card_of_the_tasks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,9 +80,7 @@ def asked(card: Device, *words: str) -> Iterator[tuple[Said, Cage]]:
     try:
         yield said(cage.log, 60), cage
     finally:
-        cage.kill()
-        cage.wait_gone(10)
-        cage.close()
+        cage.end()
 
 
 def said(log: int, seconds: float) -> Said:

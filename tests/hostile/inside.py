@@ -45,7 +45,7 @@ def inside(group: str) -> Told:
             told = _told(_printed(cage))
             touched = [*owner.heard(), *_changed(owner)]
         finally:
-            _end(cage)
+            cage.end()
         return told | {"owner": {"how": "got" if touched else "held", "seen": ", ".join(touched) or "nothing of the owner's"}}
 
 
@@ -110,19 +110,13 @@ def _printed(cage: Cage, first: bool = False) -> bytes:
     return said
 
 
-def _end(cage: Cage) -> None:
-    cage.kill()
-    cage.wait_gone(10)
-    cage.close()
-
-
 def _eats(program: str, _folder: Path) -> Outcome:
     cage = _alone(program)
     try:
         got = _printed(cage).decode().strip()
         return Outcome(not got, got or "ended at its bound")
     finally:
-        _end(cage)
+        cage.end()
 
 
 def _survives(_folder: Path) -> Outcome:
@@ -138,7 +132,7 @@ def _survives(_folder: Path) -> Outcome:
         left = [one.pid for one in family() if one.pid not in before]
         return Outcome(gone and not left and count >= 10, f"{count} processes, {len(left)} left after {time.monotonic() - begun:.2f} s")
     finally:
-        _end(cage)
+        cage.end()
 
 
 def _leaves(_folder: Path) -> Outcome:
@@ -146,7 +140,7 @@ def _leaves(_folder: Path) -> Outcome:
     for program in ("plant", "look"):
         cage = _alone(program)
         said.append(_printed(cage).decode().strip())
-        _end(cage)
+        cage.end()
     return Outcome(said[0].startswith("planted") and said[1] == "nothing", ", the next one found: ".join(said))
 
 
@@ -156,10 +150,10 @@ def _meets(_folder: Path) -> Outcome:
         ready = _printed(host, first=True).decode().strip()
         guest = _alone("seek")
         found = _printed(guest).decode().strip()
-        _end(guest)
+        guest.end()
         return Outcome((ready, found) == ("ready", "nothing"), f"{ready}; found {found}")
     finally:
-        _end(host)
+        host.end()
 
 
 _OWN: tuple[tuple[str, str, Callable[[Path], Outcome]], ...] = (

@@ -25,6 +25,7 @@ from desktop_app.core.errors import AppError
 
 _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
+END_S = 10.0  # for everything in a sandbox to be gone after the kill
 _REAP_S = 0.2
 _STAND_BACK = 10  # a tenth of what the owner's programs get where all want everything; 19 would be a seventieth, and look like a hang
 _IN_MEMORY = ("/memfd:", "/dev/shm/", "/tmp/")  # noqa: S108 - as they are called inside
@@ -135,6 +136,12 @@ class Cage:
             for thread in _threads(pid):
                 with suppress(OSError):
                     os.setpriority(os.PRIO_PROCESS, thread, -20)
+
+    def end(self) -> None:
+        """Kill it, wait until it is gone, and let go of it."""
+        self.kill()
+        self.wait_gone(END_S)
+        self.close()
 
     def close(self) -> None:
         """After `wait_gone`: let go of descriptors and groups."""

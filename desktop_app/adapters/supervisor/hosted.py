@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from desktop_app.adapters.supervisor.arena import Arena
-from desktop_app.adapters.supervisor.cage import Cage, spawn
+from desktop_app.adapters.supervisor.cage import END_S, Cage, spawn
 from desktop_app.adapters.supervisor.channel import Breach, Channel, Closed
 from desktop_app.adapters.supervisor.log import WorkerLog
 from desktop_app.adapters.supervisor.sandbox import Bounds, Sandbox
@@ -24,7 +24,6 @@ from desktop_app.core.state import Check
 from desktop_app.wire import ipc
 
 _CHECKPOINT = ".checkpoint"  # no role begins with a dot
-_END_S = 10.0
 _LINGER_S = 2.0  # between hanging up and ending
 
 
@@ -162,7 +161,7 @@ class HostedWorker:
     def end(self) -> bool:
         """Kill everything in the sandbox and wait until it is gone; whether it is."""
         self.cage.kill()
-        return self.cage.wait_gone(_END_S)
+        return self.cage.wait_gone(END_S)
 
     def close(self) -> None:
         """After `end`: let go of everything."""

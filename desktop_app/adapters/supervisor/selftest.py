@@ -52,7 +52,7 @@ def run(call: Call, device: Device | None = None) -> Tested:
             stack.callback(bait.close)
             sandbox = Sandbox((json.dumps(bait.spec()),), _BOUNDS, device=device, script=PROBE)
             cage = call(lambda: spawn(sandbox))
-            stack.callback(_finish, cage)
+            stack.callback(cage.end)
             printed = _listen(cage)
             checks = [*_checks(printed), bait.silence()]
     except (AppError, OSError) as error:
@@ -73,7 +73,7 @@ def runtime_present(call: Call) -> bool:
     try:
         return bool(select.select([cage.outer_fd], [], [], _RUNTIME_S)[0]) and cage.outer.wait() == 0
     finally:
-        _finish(cage)
+        cage.end()
 
 
 def _listen(cage: Cage) -> bytes:
@@ -97,9 +97,3 @@ def _checks(printed: bytes) -> list[Check]:
     if checks.pop("memory_begins", None) and checks["bounded_memory"].seen == NOT_TRIED:
         checks["bounded_memory"] = Check("bounded_memory", True, "ended at the limit")
     return list(checks.values())
-
-
-def _finish(cage: Cage) -> None:
-    cage.kill()
-    cage.wait_gone(10)
-    cage.close()
