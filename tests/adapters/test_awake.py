@@ -15,7 +15,7 @@ from jeepney import HeaderFields, Message
 
 from desktop_app.adapters import awake
 from desktop_app.adapters.awake import Awake
-from tests.fakes.dbus import Answer, FakeBus, Service, fake_bus, service
+from tests.fakes.dbus import Answer, FakeBus, Service, service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="on other systems it is wakepy's own way, which needs that system")
 
@@ -23,18 +23,6 @@ GNOME = "org.gnome.SessionManager"
 POWER = "org.freedesktop.PowerManagement"
 LOGIND = "org.freedesktop.login1"
 DESKTOPS = [(GNOME, "Uninhibit"), (POWER, "UnInhibit")]
-
-
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[FakeBus]:
-    with fake_bus(tmp_path / "session") as one:
-        yield one
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[FakeBus]:
-    with fake_bus(tmp_path / "system") as one:
-        yield one
 
 
 @pytest.fixture

@@ -61,14 +61,6 @@ class Card:
 
 
 @pytest.fixture
-def nvml() -> Iterator[Nvml]:
-    one = Nvml()
-    assert one.open()
-    yield one
-    one.close()
-
-
-@pytest.fixture
 def card(nvml: Nvml, tmp_path: Path) -> Iterator[Card]:
     torch = pytest.importorskip("torch")
     if torch.version.cuda is None:  # asked without making a context of our own

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,14 +11,6 @@ from desktop_app.core.gpu import Device, Reading
 _FOUND = Nvml().find()
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not _FOUND, reason="no NVIDIA GPU answers on this machine")]
-
-
-@pytest.fixture
-def nvml() -> Iterator[Nvml]:
-    one = Nvml()
-    assert one.open()
-    yield one
-    one.close()
 
 
 @pytest.fixture

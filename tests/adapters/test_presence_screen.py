@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from desktop_app.adapters.presence import PresenceSensor
+from tests.adapters.looks import pace
 from tests.desktop import Desktop
 from tests.fakes.dbus import fake_bus
 from tests.fakes.wayland import Compositor
@@ -126,10 +127,10 @@ def test_a_screen_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
         try:
             becomes(lambda: sensor.sense().idle_s is not None, True)
             server.send_signal(signal.SIGSTOP)
-            assert _pace(sensor) < 0.05
+            assert pace(sensor) < 0.05
             becomes(lambda: sensor.sense().idle_s, None)
             assert sensor.candidates() == ()
-            assert _pace(sensor) < 0.05
+            assert pace(sensor) < 0.05
             server.send_signal(signal.SIGCONT)
             becomes(lambda: sensor.sense().idle_s is not None, True)
             server.send_signal(signal.SIGSTOP)
@@ -154,10 +155,10 @@ def test_all_that_hang_together_hold_up_no_look_for_fifty_milliseconds(tmp_path:
                 bus.hang(True)
                 system.hang(True)
                 compositor.silent = True
-                assert _pace(sensor, 21) < 0.05
+                assert pace(sensor, 21) < 0.05
                 becomes(lambda: sensor.sense().idle_s, None)
                 sensor.close()
-                assert _pace(sensor) < 0.05
+                assert pace(sensor) < 0.05
                 pretended.kill()
         finally:
             server.send_signal(signal.SIGCONT)
@@ -190,15 +191,6 @@ def test_a_screen_drawn_for_somebody_elsewhere_is_remote(desktop: Desktop, senso
     monkeypatch.setattr("desktop_app.adapters.presence.screen.VNC", "MIT-SCREEN-SAVER")
     sensor.close()
     becomes(lambda: sensor.sense().remote, True)
-
-
-def _pace(sensor: PresenceSensor, looks: int = 9) -> float:
-    times = []
-    for _ in range(looks):
-        started = time.perf_counter()
-        sensor.sense()
-        times.append(time.perf_counter() - started)
-    return sorted(times)[looks // 2]
 
 
 def _named(folder: Path, name: str) -> Path:

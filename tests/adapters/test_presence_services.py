@@ -1,7 +1,6 @@
 """The owner as the desktop's services tell of them, on a real bus with services of our own; and buses that hang, die and lie."""
 
 import random
-import statistics
 import sys
 import threading
 import time
@@ -16,7 +15,8 @@ from jeepney.io.blocking import open_dbus_connection
 
 from desktop_app.adapters.presence import PresenceSensor
 from desktop_app.core.presence import Presence
-from tests.fakes.dbus import Answer, FakeBus, Service, fake_bus, service
+from tests.adapters.looks import pace
+from tests.fakes.dbus import Answer, FakeBus, Service, service
 from tests.fakes.lying_bus import LyingBus
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="D-Bus is how Linux desktops speak")
@@ -27,18 +27,6 @@ LOGIN = "org.freedesktop.login1"
 USER = "/org/freedesktop/login1/user/self org.freedesktop.login1.User"
 SESSION = "/org/freedesktop/login1/session/_32 org.freedesktop.login1.Session"
 MOST_S = 0.05
-
-
-@pytest.fixture
-def bus(tmp_path: Path) -> Iterator[FakeBus]:
-    with fake_bus(tmp_path / "session") as one:
-        yield one
-
-
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[FakeBus]:
-    with fake_bus(tmp_path / "system") as one:
-        yield one
 
 
 @pytest.fixture
@@ -66,16 +54,6 @@ def until(sensor: PresenceSensor, field: str, value: object) -> Presence:
         time.sleep(0.05)
     assert getattr(seen, field) == value, seen
     return seen
-
-
-def paces(sensor: PresenceSensor, looks: int = 9) -> float:
-    """The median length of a look, so that one that was robbed of its processor does not count."""
-    times = []
-    for _ in range(looks):
-        started = time.perf_counter()
-        sensor.sense()
-        times.append(time.perf_counter() - started)
-    return statistics.median(times)
 
 
 def test_an_empty_bus_knows_nothing(sensor: PresenceSensor) -> None:
@@ -200,11 +178,11 @@ def test_a_service_that_hangs_holds_nobody_up_and_hides_no_other(bus: FakeBus, s
     with service(bus, MUTTER, GetIdletime=("t", (5000,))) as mutter, service(bus, GAMEMODE, **answers):
         until(sensor, "idle_s", 5.0)
         mutter.silent = True
-        assert paces(sensor) < MOST_S
+        assert pace(sensor) < MOST_S
         until(sensor, "game_mode", True)
         until(sensor, "idle_s", None)
         until(sensor, "game_mode", True)
-        assert paces(sensor) < MOST_S
+        assert pace(sensor) < MOST_S
         mutter.silent = False
         until(sensor, "idle_s", 5.0)
 
@@ -213,16 +191,16 @@ def test_a_bus_that_hangs_is_known_no_more_and_comes_back(bus: FakeBus, sensor: 
     with service(bus, MUTTER, GetIdletime=("t", (5000,))):
         until(sensor, "idle_s", 5.0)
         bus.hang(True)
-        assert paces(sensor) < MOST_S
+        assert pace(sensor) < MOST_S
         until(sensor, "idle_s", None)
-        assert paces(sensor) < MOST_S
+        assert pace(sensor) < MOST_S
         bus.hang(False)
         until(sensor, "idle_s", 5.0)
 
 
 def test_a_bus_that_hangs_from_the_first_moment_holds_nobody_up(bus: FakeBus, sensor: PresenceSensor) -> None:
     bus.hang(True)
-    assert paces(sensor) < MOST_S
+    assert pace(sensor) < MOST_S
     assert sensor.sense().idle_s is None
     bus.hang(False)
 
@@ -290,7 +268,7 @@ def test_a_bus_that_talks_nonsense_is_left_alone(greets: bool, tmp_path: Path) -
         sensor = PresenceSensor({"DBUS_SESSION_BUS_ADDRESS": bus.address, "DBUS_SYSTEM_BUS_ADDRESS": "disabled:"})
         try:
             assert sensor.sense().idle_s is None, number
-            assert paces(sensor, 3) < MOST_S, number
+            assert pace(sensor, 3) < MOST_S, number
         finally:
             sensor.close()
             bus.close()
@@ -335,7 +313,7 @@ def test_a_service_that_floods_us_is_stopped(bus: FakeBus, sensor: PresenceSenso
         thread = threading.Thread(target=_flood, args=(mutter, bus, stop), name="flood")
         thread.start()
         try:
-            assert paces(sensor, 31) < MOST_S
+            assert pace(sensor, 31) < MOST_S
         finally:
             stop.set()
             thread.join()
@@ -359,4 +337,4 @@ def test_a_look_is_quick(stack: ExitStack, bus: FakeBus, system: FakeBus, sensor
     stack.enter_context(service(bus, GAMEMODE, **{f"{GAMEMODE}.ClientCount": ("i", (0,))}))
     logind(stack, system, LockedHint=("b", (False,)), Remote=("b", (False,)), Type=("s", ("wayland",)))
     sensor.sense()
-    assert paces(sensor, 41) < 0.02
+    assert pace(sensor, 41) < 0.02

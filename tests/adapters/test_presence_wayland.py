@@ -12,6 +12,7 @@ import pytest
 
 from desktop_app.adapters.presence import PresenceSensor
 from desktop_app.adapters.presence.wayland import IDLE_MS, socket_of
+from tests.adapters.looks import pace
 from tests.fakes.wayland import Compositor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Wayland is how Linux desktops show windows")
@@ -44,15 +45,6 @@ def until_unknown(sensor: PresenceSensor) -> None:
     while sensor.sense().idle_s is not None:
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def pace(sensor: PresenceSensor, looks: int = 9) -> float:
-    times = []
-    for _ in range(looks):
-        started = time.perf_counter()
-        sensor.sense()
-        times.append(time.perf_counter() - started)
-    return sorted(times)[looks // 2]
 
 
 def test_the_compositor_says_when_the_owner_stops_and_starts(tmp_path: Path) -> None:
