@@ -2,6 +2,7 @@
 
 import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -9,11 +10,16 @@ import threading
 import time
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hexbytes import HexBytes
 from web3.exceptions import TransactionNotFound
 
+from desktop_app.practice.chain.ledger import Ledger
+from desktop_app.practice.chain.methods import Methods
+from desktop_app.practice.chain.server import Server
+from desktop_app.practice.chain.store import Store
 from tests.practice.chain_rig import MONEY, POOR, RICH, ChainProcess, chain
 
 
@@ -144,6 +150,30 @@ def test_it_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
         assert running.web3.eth.chain_id == 31337
         running.process.stdin.close()
         assert running.process.wait(timeout=20) == 0
+
+
+def test_it_ends_though_told_between_two_connections(tmp_path: Path) -> None:
+    """The accepting thread is busy with the last client when the word comes, as on a machine with much to do."""
+    told = threading.Event()
+
+    class Slow(Server):
+        def process_request(self, request: Any, client_address: Any) -> None:
+            super().process_request(request, client_address)
+            assert told.wait(20)
+
+    store = Store(tmp_path / "chain.sqlite")
+    server = Slow(Methods(Ledger(store, {})), 0)
+    accepting = threading.Thread(target=server.run, name="accepting", daemon=True)
+    accepting.start()
+    with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
+        client.sendall(b"POST / HTTP/1.1\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 403")
+        server.stop()
+        told.set()
+        accepting.join(timeout=20)
+    assert not accepting.is_alive()
+    assert server.fileno() == -1
+    store.close()
 
 
 def test_the_file_is_whole_after_a_kill(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from desktop_app.practice.chain.server import Server
 from desktop_app.practice.chain.store import Store
 
 FILE = "chain.sqlite"
+LOOK_EVERY_S = 1.0
 
 
 def serve(data_dir: Path, genesis: Mapping[str, int], announce: Callable[[int], None], stop: threading.Event, port: int = 0) -> None:
@@ -35,7 +36,9 @@ def serve(data_dir: Path, genesis: Mapping[str, int], announce: Callable[[int], 
         accepting.start()
         try:
             announce(server.port)
-            stop.wait()
+            # looked at again and again: a signal that comes as the wait begins is seen by Python only once the wait is over
+            while not stop.wait(LOOK_EVERY_S):
+                pass
         finally:
             server.stop()
             accepting.join()

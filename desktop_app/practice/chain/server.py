@@ -47,33 +47,37 @@ class Server(ThreadingHTTPServer):
         self._stopping = False
 
     def run(self) -> None:
-        """Accepts connections, each served by a thread of its own; waits without polling."""
-        while True:
-            try:
-                connection, address = self.get_request()
-            except OSError:
-                # the client was gone before it was accepted
-                continue
+        """Accepts connections, each served by a thread of its own, until told to stop; waits without polling."""
+        try:
+            while self._accept():
+                pass
+        finally:
+            # only now, and only here: a listening socket closed under the loop would fail every accept to come
             with self._guard:
-                if self._stopping:
-                    connection.close()
-                    return
-                if len(self._open) >= MOST_CONNECTIONS:
-                    connection.close()
-                    continue
-                self._open.add(connection)
-            self.process_request(connection, address)
+                for connection in self._open:
+                    _hang_up(connection)
+            self.server_close()
+
+    def _accept(self) -> bool:
+        """One connection; False when it is time to stop."""
+        try:
+            connection, address = self.get_request()
+        except OSError:
+            return True  # the client was gone before it was accepted
+        with self._guard:
+            if self._stopping or len(self._open) >= MOST_CONNECTIONS:
+                connection.close()
+                return not self._stopping
+            self._open.add(connection)
+        self.process_request(connection, address)
+        return True
 
     def stop(self) -> None:
-        """Ends `run` and every connection, and waits for their threads."""
+        """Tells `run` to end, which ends every connection and waits for their threads."""
         with self._guard:
             self._stopping = True
         # the loop waits in accept, so it is woken by a connection, which works on every system
         socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
-        with self._guard:
-            for connection in self._open:
-                _hang_up(connection)
-        self.server_close()
 
     def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
         """Forgets a connection that has ended."""
