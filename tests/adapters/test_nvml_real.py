@@ -53,7 +53,7 @@ def test_its_limits_are_in_order(nvml: Nvml, device: Device) -> None:
     if limits is not None and limits.least is not None and limits.most is not None:
         assert limits.least <= limits.now <= limits.most
         assert nvml.set_power_limit_w(device, limits.most + 1000) is False
-        assert nvml.power_limit_w(device) == limits.now
+        assert nvml.power_limits(device) == limits
     heat = nvml.heat_limits(device)
     assert heat is not None
     assert heat.slowdown is None or heat.shutdown is None or heat.slowdown <= heat.shutdown

@@ -35,7 +35,8 @@ class World:
         return (int(str(limits["now"])), int(str(limits["least"]))) if isinstance(limits, dict) else None
 
     def watts(self) -> object:
-        return self.gpu.ask("power_limit_w")
+        found = self._read()
+        return None if found is None else found[0]
 
 
 @pytest.fixture

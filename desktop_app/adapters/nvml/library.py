@@ -97,11 +97,6 @@ class Nvml:
             return power_limits(handle)
         return None
 
-    def power_limit_w(self, device: Device) -> int | None:
-        """The power limit in force, in watts; None if it cannot be told."""
-        limits = self.power_limits(device)
-        return None if limits is None else limits.now
-
     def set_power_limit_w(self, device: Device, watts: int) -> bool:
         """Whether the limit is `watts` now. The driver refuses who is no administrator, and watts outside the card's span.
 
