@@ -7,7 +7,7 @@ import torch
 
 from desktop_app.core.classifier import Params
 from desktop_app.wire.resources import resource
-from desktop_app.worker.kinds import Kind
+from desktop_app.worker.kinds import Fills, Kind
 from desktop_app.worker.kinds.registry import load
 
 TRAIN_DATA = resource("practice/digits-train.safetensors")
@@ -30,6 +30,13 @@ def run(kind: Kind, first: int = 0, last: int | None = None) -> None:
 def copied(kind: Kind) -> dict[str, torch.Tensor]:
     """The state as it is now, apart from the kind."""
     return {name: tensor.clone() for name, tensor in kind.state().items()}
+
+
+def only_says_what_it_wrote(kind: Kind, steps: int) -> bool:
+    """Whether the rows that a kind says are written after so many steps, of a state that only grows, are those that are."""
+    assert isinstance(kind, Fills)
+    rows = kind.output.rows(steps)
+    return all(bool(tensor[:rows].any(dim=1).all()) and not bool(tensor[rows:].any()) for tensor in kind.state().values())
 
 
 def finished(kind: str, inputs: Mapping[str, Path], params: Params, seed: int = 7) -> tuple[dict[str, bytes], dict[str, float]]:

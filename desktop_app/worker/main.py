@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from desktop_app.worker.kinds import Kind
-    from desktop_app.worker.snapshot import Arena
+    from desktop_app.worker.snapshot import Arena, Commit
 
 BEAT_S = 1.0
 PROGRESS_S = 0.25
@@ -133,7 +133,7 @@ def _run(line: Line, load: ipc.Load, arena_fd: int, device: str, threads: int) -
 def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_latest: int) -> None:
     from desktop_app.worker.snapshot import Cadence
 
-    cadence = Cadence(at_latest or kind.steps, sum(tensor.nbytes for tensor in kind.state().values()))
+    cadence = Cadence(at_latest or kind.steps, _commit_bytes(kind, first))
     said, loss, ended = 0.0, None, time.perf_counter()
     for index in range(first, kind.steps):
         if not arena.may_begin(index):
@@ -142,7 +142,7 @@ def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_lates
         loss = kind.step(index)
         ended = time.perf_counter()
         if cadence.stepped(ended - begun):
-            cadence.committed(arena.commit(kind.state(), index + 1).seconds)
+            cadence.committed(_commit(kind, arena, index + 1).seconds)
             ended = time.perf_counter()
         if ended - said >= PROGRESS_S:
             line.say(ipc.Progress(index + 1, kind.steps, loss, 1000 * (ended - begun)))
@@ -154,10 +154,24 @@ def _step_through(line: Line, kind: "Kind", arena: "Arena", first: int, at_lates
 
 def _yield(line: Line, kind: "Kind", arena: "Arena", step: int) -> NoReturn:
     """The owner wants the GPU: commit, say so, and wait for the end."""
-    done = arena.commit(kind.state(), step)
+    done = _commit(kind, arena, step)
     line.say(ipc.Committed(done.slot, done.seq, done.step))
     while True:
         time.sleep(3600)
+
+
+def _commit(kind: "Kind", arena: "Arena", step: int) -> "Commit":
+    from desktop_app.worker.kinds import Fills
+
+    return arena.commit(kind.state(), step, kind.output.rows(step) if isinstance(kind, Fills) else None)
+
+
+def _commit_bytes(kind: "Kind", step: int) -> int:
+    """What the first commit has to copy when it begins at this step."""
+    from desktop_app.worker.kinds import Fills
+
+    whole = sum(tensor.nbytes for tensor in kind.state().values())
+    return whole * kind.output.rows(step) // kind.output.rows(kind.steps) if isinstance(kind, Fills) else whole
 
 
 def _deliver(line: Line, kind: "Kind", arena: "Arena") -> None:

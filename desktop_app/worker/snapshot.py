@@ -19,6 +19,9 @@ COST = 0.005
 WISHED = 0.009
 """The same, for a task that asks for more checkpoints than that."""
 
+OFTEN_S = 0.25
+"""Seconds of work between two commits that cost next to nothing: losing less than that is not worth even so little."""
+
 _FIRST_BYTES_PER_S = 1e9  # into memory that nobody wrote to before
 
 _DTYPES = {
@@ -48,6 +51,7 @@ class Arena:
         self._head = b""
         self._specs: list[arena.TensorSpec] = []
         self._slots: list[dict[str, torch.Tensor]] = []
+        self._rows = [0] * arena.SLOTS
         self._written = 0
         self._rooms: list[tuple[memoryview, int]] = []
 
@@ -56,14 +60,19 @@ class Arena:
         arena.STEPS.pack_into(self._memory, arena.STEPS_AT, step)
         return self._memory[arena.GATE] == arena.OPEN
 
-    def commit(self, state: Mapping[str, torch.Tensor], step: int) -> Commit:
-        """Write the state after `step` steps into the older slot, its header last. ValueError if it does not fit, or changed its shape."""
+    def commit(self, state: Mapping[str, torch.Tensor], step: int, rows: int | None = None) -> Commit:
+        """Write the state after `step` steps into the older slot, its header last. ValueError if it does not fit, or changed its shape.
+
+        `rows` is given of a state that only grows: so many rows of each tensor are written and stay as they are, the rest is zero.
+        Then only those are copied that the slot does not hold yet.
+        """
         begun = time.perf_counter()
         if not self._specs:
             self._lay_out(state)
         seq, slot = self._seq + 1, (self._seq + 1) % arena.SLOTS
         self._write_header(slot, arena.EMPTY_HEADER)
-        self._fill(self._slots[slot], state, step)
+        self._fill(self._slots[slot], state, step, slice(0 if rows is None else self._rows[slot], rows))
+        self._rows[slot] = rows or 0
         self._write_header(slot, arena.pack_header(arena.SlotHeader(seq, step, self._length)))
         self._seq = seq
         return Commit(slot, seq, step, time.perf_counter() - begun)
@@ -125,7 +134,7 @@ class Arena:
             at += spec.bytes
         return views
 
-    def _fill(self, views: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], step: int) -> None:
+    def _fill(self, views: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], step: int, part: slice) -> None:
         for spec in self._specs:
             if spec.name == arena.STEP_TENSOR:
                 views[spec.name].fill_(step)
@@ -134,7 +143,7 @@ class Arena:
             if value is None or tuple(value.shape) != spec.shape or _DTYPES.get(value.dtype) != spec.dtype:
                 raise ValueError(f"the tensor {spec.name!r} is not what it was at the first commit")
             if spec.bytes:
-                views[spec.name].copy_(value.detach())
+                _part(views[spec.name], part).copy_(_part(value.detach(), part))
         if len(state) != len(self._specs) - 1:
             raise ValueError("the state has other tensors than at the first commit")
 
@@ -144,15 +153,15 @@ class Arena:
 
 
 class Cadence:
-    """When the next commit is due: as often as keeps committing below COST of the time.
+    """When the next commit is due: every OFTEN_S of work, or as often as keeps committing below COST of the time.
 
     At the task's own wish, `at_latest` steps after the one before, it may come sooner, as long as it stays below WISHED of the time.
-    What the first commit takes is guessed from the size of the state.
+    What the first commit takes is guessed from the bytes that it copies.
     """
 
-    def __init__(self, at_latest: int, state_bytes: int) -> None:
+    def __init__(self, at_latest: int, first_bytes: int) -> None:
         self._at_latest = max(1, at_latest)
-        self._takes = state_bytes / _FIRST_BYTES_PER_S
+        self._takes = first_bytes / _FIRST_BYTES_PER_S
         self._worked, self._spent = 0.0, 0.0  # seconds in steps, in commits
         self._since, self._steps = 0.0, 0  # after the last commit
 
@@ -161,13 +170,20 @@ class Cadence:
         self._worked += seconds
         self._since += seconds
         self._steps += 1
-        share = WISHED if self._steps >= self._at_latest else COST
+        wished = self._steps >= self._at_latest
+        if not wished and self._since < OFTEN_S:
+            return False
+        share = WISHED if wished else COST
         return self._spent + self._takes <= share * self._worked and self._takes <= share * self._since
 
     def committed(self, seconds: float) -> None:
         """A commit took this long."""
         self._takes, self._since, self._steps = seconds, 0.0, 0
         self._spent += seconds
+
+
+def _part(tensor: torch.Tensor, rows: slice) -> torch.Tensor:
+    return tensor if rows == slice(0, None) else tensor[rows]  # a scalar has no rows
 
 
 def _dtype(name: str, value: torch.Tensor) -> str:

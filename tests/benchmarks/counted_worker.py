@@ -20,10 +20,10 @@ ready: "Callable[[snapshot.Arena, int], None]" = snapshot.Arena.__init__
 spent, begun, said = 0.0, 0.0, 0.0
 
 
-def counted(self: snapshot.Arena, state: "Mapping[str, torch.Tensor]", step: int) -> snapshot.Commit:
+def counted(self: snapshot.Arena, state: "Mapping[str, torch.Tensor]", step: int, rows: int | None = None) -> snapshot.Commit:
     global spent
     before = time.thread_time()
-    done = commit(self, state, step)
+    done = commit(self, state, step, rows)
     spent += time.thread_time() - before
     return done
 

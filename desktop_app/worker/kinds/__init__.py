@@ -40,7 +40,10 @@ class Kind(Protocol):
 
 @runtime_checkable
 class Fills(Protocol):
-    """A kind whose result grows with its inputs, and is written in the place it will be handed over from."""
+    """A kind whose result grows with its inputs, and is written in the place it will be handed over from.
+
+    Its state is nothing but rows of that result, so that a commit has only the new ones to copy.
+    """
 
     output: Filling
     """To be moved there before the first step."""

@@ -65,7 +65,7 @@ class Embed:
         self._encoder = TextEncoder(inputs, params, device)
         self._count, self._batch, self._device = int(params["rows"]), int(params["batch"]), device
         self.steps = -(-self._count // self._batch)
-        self.output = Filling((TensorSpec("embeddings", "F32", (self._count, int(params["hidden"]))),))
+        self.output = Filling((TensorSpec("embeddings", "F32", (self._count, int(params["hidden"]))),), self._batch)
 
     def step(self, index: int) -> None:
         """One batch of rows; ValueError when the model's numbers run out of range on them."""

@@ -13,10 +13,14 @@ from desktop_app.worker.kinds.mapped import DTYPES
 
 
 class Filling:
-    """One file of known tensors, all zero at first. Give the wider types first, so that every tensor is aligned."""
+    """One file of known tensors, all zero at first; give the wider types first, so that every tensor is aligned.
 
-    def __init__(self, specs: Sequence[TensorSpec]) -> None:
+    With every step `batch` of their rows are written, in order, and never again.
+    """
+
+    def __init__(self, specs: Sequence[TensorSpec], batch: int) -> None:
         self._specs, self._head = tuple(specs), payload_header(specs)
+        self._rows, self._batch = specs[0].shape[0], batch
         self._room = memoryview(bytearray(self.length))
         self._ours = True
         self._lay_out()
@@ -30,6 +34,10 @@ class Filling:
         """Go on in these bytes, which are zero and as many as the file has; nothing was written yet."""
         self._room, self._ours = room, False
         self._lay_out()
+
+    def rows(self, steps: int) -> int:
+        """How many rows are written after so many steps."""
+        return min(steps * self._batch, self._rows)
 
     def tensor(self, name: str) -> torch.Tensor:
         """One tensor, to be written to."""

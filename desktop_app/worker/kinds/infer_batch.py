@@ -38,7 +38,7 @@ class InferBatch:
             raise ValueError(f"the data has {len(self._rows)} rows, the task says {rows}")
         self._batch = int(params["batch"])
         self.steps = -(-rows // self._batch)
-        self.output = Filling((TensorSpec("logits", "F32", (rows, shape.classes)), TensorSpec("labels", "U8", (rows,))))
+        self.output = Filling((TensorSpec("logits", "F32", (rows, shape.classes)), TensorSpec("labels", "U8", (rows,))), self._batch)
 
     def step(self, index: int) -> None:
         """One batch of rows; ValueError when the model's numbers run out of range on them."""

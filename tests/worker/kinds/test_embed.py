@@ -9,7 +9,7 @@ from safetensors.torch import load, load_file, save, save_file
 
 from desktop_app.core.catalogue import state_bytes, steps
 from desktop_app.wire.bundle import catalogue
-from tests.kinds import copied, finished, make, run
+from tests.kinds import copied, finished, make, only_says_what_it_wrote, run
 from tests.language import LICENCE, hush
 
 KIND, CHECK = "embed/1", "check.embeddings/1"
@@ -74,6 +74,7 @@ def test_a_resumed_run_ends_with_the_same_bits(inputs: Inputs, stop: int) -> Non
     first = make(KIND, inputs, PARAMS)
     assert first.steps == steps(catalogue()[KIND], PARAMS) == 4
     run(first, 0, stop)
+    assert only_says_what_it_wrote(first, stop)
     state = copied(first)
     assert sum(tensor.nbytes for tensor in state.values()) <= state_bytes(catalogue()[KIND], PARAMS)
     second = make(KIND, inputs, PARAMS)

@@ -145,7 +145,7 @@ def test_a_mapped_file_reads_as_its_maker_wrote_it(tmp_path: Path) -> None:
 
 def test_a_file_filled_in_place_is_the_one_that_safetensors_writes() -> None:
     wanted = {"labels": torch.arange(5, dtype=torch.uint8), "logits": torch.randn(5, 3)}
-    one = Filling((TensorSpec("logits", "F32", (5, 3)), TensorSpec("labels", "U8", (5,))))
+    one = Filling((TensorSpec("logits", "F32", (5, 3)), TensorSpec("labels", "U8", (5,))), batch=2)
     room = memoryview(bytearray(one.length))
     one.move_to(room)
     for name, tensor in wanted.items():

@@ -9,7 +9,7 @@ from safetensors.torch import load, load_file, save, save_file
 
 from desktop_app.core.catalogue import state_bytes, steps
 from desktop_app.wire.bundle import catalogue
-from tests.kinds import HELD_OUT, HELD_OUT_ROWS, copied, finished, make, run, trained
+from tests.kinds import HELD_OUT, HELD_OUT_ROWS, copied, finished, make, only_says_what_it_wrote, run, trained
 from tests.manifests import READING, TRAINING
 
 INFER, CHECK_MODEL, CHECK = "infer.batch/1", "check.classifier/1", "check.predictions/1"
@@ -47,14 +47,15 @@ def test_a_resumed_run_ends_with_the_same_bits(model: Path, stop: int) -> None:
     whole = finished(INFER, inputs(model), READING)
     first = make(INFER, inputs(model), READING)
     assert first.steps == steps(catalogue()[INFER], READING) == 6
-    assert first.step(0) is None
     run(first, 0, stop)
+    assert only_says_what_it_wrote(first, stop)
     state = copied(first)
     assert sum(tensor.nbytes for tensor in state.values()) <= state_bytes(catalogue()[INFER], READING)
     second = make(INFER, inputs(model), READING)
     second.restore(state)
     run(second, stop)
     assert second.result() == whole
+    assert second.step(0) is None
 
 
 def test_the_number_of_rows_is_checked(model: Path) -> None:
