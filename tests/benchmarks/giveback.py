@@ -11,7 +11,8 @@ of the worker and of the sandbox around it that they ended.
 
 `killed` more trials stop the worker (SIGSTOP) before an owner's signal, so that it cannot answer and is killed at the
 deadline. Every checkpoint that was handed back is then read, restored, and partly computed again: `corrupt_snapshots` are
-those that are not what their task had computed.
+those that are not what their task had computed. What a killed worker lost is also told in snapshot intervals: the steps between
+its last two commits, which are more than its task wishes where that would cost too much.
 """
 
 import itertools
@@ -131,7 +132,7 @@ def _print(figures: Figures) -> None:
     owners, stopped = figures.of(_OWNERS), figures.of(_OWNERS, stopped=True)
     gone, asked = [one.gone_ms for one in owners], [one.asked_ms for one in owners]
     answered = [one.record.steps_lost for one in figures.trials if one.record.halt is Halt.YIELDED]
-    unanswered = [one.record.steps_lost for one in figures.trials if one.record.halt is Halt.KILLED]
+    unanswered = [one for one in figures.trials if one.record.halt is Halt.KILLED]
     work.figure("giveback_p50", percentile(gone, 0.50), "ms")
     work.figure("giveback_p99", percentile(gone, 0.99), "ms")
     work.figure("giveback_max", max(gone, default=math.nan), "ms")
@@ -142,7 +143,10 @@ def _print(figures: Figures) -> None:
     work.figure("giveback_stopped_max", max((one.gone_ms for one in stopped), default=0.0), "ms")
     work.figure("corrupt_snapshots", figures.corrupt, "checkpoints")
     work.figure("steps_lost_max", max(answered, default=0), "steps")
-    work.figure("steps_lost_killed_max", max(unanswered, default=0), f"steps; a snapshot is wanted every {INTERVAL}")
+    lost = [one.record.steps_lost for one in unanswered]
+    intervals = [one.record.steps_lost / one.interval for one in unanswered]
+    work.figure("steps_lost_killed_max", max(lost, default=0), f"steps; a snapshot is wanted every {INTERVAL}")
+    work.figure("intervals_lost_killed_max", max(intervals, default=0.0), "snapshot intervals")
 
 
 def _row(name: str, trials: list[Trial]) -> None:

@@ -28,7 +28,8 @@ from desktop_app.core.task import Phase
 from desktop_app.wire.codec import encode_message
 from desktop_app.wire.guest import Guest, NoAgent
 from desktop_app.wire.profile import default
-from tests.benchmarks.small_tasks import Small
+from tests.benchmarks import arenas
+from tests.benchmarks.small_tasks import INTERVAL, Small
 from tests.desktop import Desktop, open_desktop
 from tests.fakes.nvml import CARD, compile_library
 
@@ -52,6 +53,7 @@ class Trial:
     record: GiveBackRecord
     kept: Path
     step: int  # the step that the handed-back checkpoint is said to hold; 0 if there was none
+    interval: int  # steps between the last two commits of a worker that was stopped, or what its task wishes if it is more
 
 
 class NotBegun(Exception):
@@ -95,8 +97,10 @@ class House:
         assert state.task is not None
         task_id, pid = state.task.lease.manifest.task_id, state.task.pid
         handles = [os.pidfd_open(one) for one in self._tree(pid)]
+        interval = INTERVAL
         if stop:
             os.kill(pid, signal.SIGSTOP)
+            interval = max([INTERVAL, *(arenas.interval(one) or 0 for one in arenas.arenas(self._agent.pid))])
         psutil.cpu_percent()
         arose, undo = SIGNALS[trigger](self, task_id)
         gone = _all_gone(handles)
@@ -108,7 +112,8 @@ class House:
         now, unix = time.monotonic(), time.time()
         asked = record.at - (unix - now) - arose
         step = 0 if trigger is Trigger.LEASE_LOST else self._handed_back(task_id)  # whom it went to has it already
-        return Trial(trigger, kind, stop, 1000 * asked, 1000 * (gone - arose), busy, record, default().root / "kept" / task_id, step)
+        kept = default().root / "kept" / task_id
+        return Trial(trigger, kind, stop, 1000 * asked, 1000 * (gone - arose), busy, record, kept, step, interval)
 
     def rest(self, on: bool) -> None:
         """Stop or resume what keeps the cores busy; a task need not be loaded under load."""

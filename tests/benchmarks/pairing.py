@@ -5,7 +5,6 @@ Called by `overhead` and, for its interval, by `lora`.
 
 import os
 import signal
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,29 +14,24 @@ from pathlib import Path
 import psutil
 
 _NICES = (-20, 19)  # as first as we may be, else as last as the worker is
-_SETTLE_S = 0.4
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two: the process that computes, and a way to wait for its next (step, time)."""
+    """One of the two: the process that computes, and how many steps it has taken."""
 
     pid: int
-    next_count: Callable[[], tuple[int, float]]
+    count: Callable[[], int]
 
-    def rate(self, seconds: float) -> tuple[float, float]:
-        """Steps per second of the clock, and per second of processor time, while this side alone runs."""
+    def run(self, seconds: float) -> float:
+        """Let this side alone go on for so long; the seconds that it really was."""
+        begun = time.perf_counter()
         os.kill(self.pid, signal.SIGCONT)
-        time.sleep(_SETTLE_S)
-        first, begun = self.next_count()
-        last, ended, used = first, begun, self._processor_s()
-        while ended - begun < seconds:
-            last, ended = self.next_count()
-        used = self._processor_s() - used
+        time.sleep(seconds)
         os.kill(self.pid, signal.SIGSTOP)
-        return (last - first) / (ended - begun), (last - first) / used
+        return time.perf_counter() - begun
 
-    def _processor_s(self) -> float:
+    def processor_s(self) -> float:
         times = psutil.Process(self.pid).cpu_times()
         return times.user + times.system
 
@@ -50,21 +44,27 @@ class Ratios:
     processor: float
 
 
-def compare(managed: Side, plain: Side, pairs: int, seconds: float) -> Ratios:
-    """The medians over pairs; both are running. Every second pair begins with the other side, so that drift cancels out."""
+def compare(managed: Side, plain: Side, turns: int, seconds: float) -> Ratios:
+    """All steps of all turns; both are running. Every second turn begins with the other side, so that drift cancels out.
+
+    Short turns: what disturbs the machine lasts longer than one and falls on both alike. They are summed and not sorted, or what
+    happens in few of them, a commit, would not count.
+    """
     weigh_alike(plain.pid, managed.pid)
-    for side in (plain, managed):
+    sides = (managed, plain)
+    for side in sides:
         os.kill(side.pid, signal.SIGSTOP)
-    for side in (plain, managed):  # warm
-        side.rate(seconds / 2)
-    clocks, processors = [], []
-    for pair in range(pairs):
-        order = (managed, plain) if pair % 2 == 0 else (plain, managed)
-        rates = {side.pid: side.rate(seconds) for side in order}
-        (clock, processor), (bare_clock, bare_processor) = rates[managed.pid], rates[plain.pid]
-        clocks.append(clock / bare_clock)
-        processors.append(processor / bare_processor)
-    return Ratios(statistics.median(clocks), statistics.median(processors))
+    for side in sides:
+        side.run(1.0)  # warm
+    began = {side: (side.count(), side.processor_s()) for side in sides}
+    clock = dict.fromkeys(sides, 0.0)
+    for turn in range(turns):
+        for side in sides if turn % 2 == 0 else sides[::-1]:
+            clock[side] += side.run(seconds)
+    steps = {side: side.count() - began[side][0] for side in sides}
+    used = {side: side.processor_s() - began[side][1] for side in sides}
+    by = [{side: steps[side] / spent[side] for side in sides} for spent in (clock, used)]
+    return Ratios(*(rates[managed] / rates[plain] for rates in by))
 
 
 def weigh_alike(*pids: int) -> None:
