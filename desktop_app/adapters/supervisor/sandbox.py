@@ -23,12 +23,14 @@ _SYSTEM_FILES = ("/etc/ld.so.cache", "/etc/alternatives", "/sys/devices/system/c
 VARIABLES = frozenset({
     "PATH", "HOME", "TMPDIR", "USER", "LANG", "PYTHONDONTWRITEBYTECODE", "PYTHONNOUSERSITE", "OMP_NUM_THREADS", "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS", "HF_HUB_OFFLINE", "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "CUBLAS_WORKSPACE_CONFIG", "CUDA_VISIBLE_DEVICES",
-    "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "LD_LIBRARY_PATH", "PWD", "LC_CTYPE",
+    "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "THP_MEM_ALLOC_ENABLE", "LD_LIBRARY_PATH", "PWD", "LC_CTYPE",
 })  # fmt: skip
 """All the environment there is inside; the last two are set by bwrap and by Python."""
 
 # Left to itself glibc may hand a step's tensors back to the kernel after each step and take them anew, every page of them a
 # fault: up to a thousand a step and a tenth of the time, drawn anew at every start. 32 MiB is the most that every version takes.
+# What then comes from the heap lies in small pages, which costs a step that reads large weights some 5 % of its time: torch
+# asks for huge ones, which the kernel gives where it can.
 _MIB = 1 << 20
 
 _NVIDIA_FILES = ("/sys/bus/pci", "/sys/devices", "/sys/module/nvidia", "/etc/OpenCL")
@@ -236,7 +238,7 @@ def _environment(sandbox: Sandbox, libraries: str) -> list[str]:
         "PYTHONDONTWRITEBYTECODE": "1", "PYTHONNOUSERSITE": "1",
         "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads,
         "HF_HUB_OFFLINE": "1", "TORCH_FORCE_WEIGHTS_ONLY_LOAD": "1", "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
-        "MALLOC_MMAP_THRESHOLD_": str(32 * _MIB), "MALLOC_TRIM_THRESHOLD_": str(256 * _MIB),
+        "MALLOC_MMAP_THRESHOLD_": str(32 * _MIB), "MALLOC_TRIM_THRESHOLD_": str(256 * _MIB), "THP_MEM_ALLOC_ENABLE": "1",
         "CUDA_VISIBLE_DEVICES": sandbox.device.uuid if nvidia and sandbox.device else "",
     }  # fmt: skip
     if libraries:
