@@ -49,11 +49,11 @@ def test_hostile_bundles_are_refused_and_the_owner_is_not_blamed(house: House) -
         assert not queued, trap.name
     assert state.sharing.on
     assert state.cooldown == Cooldown()
-    assert not list(house.profile.blobs.glob(".part-*"))
     taken = {line.task_id for line in state.history}
     house.wait("the next good task", lambda state: any(line.task_id not in taken for line in state.history), LONG_S)
     assert "turned down at the door" not in house.sublet("status")
     _come_to_rest(house)
+    assert not list(house.profile.blobs.glob(".part-*")), "what was refused half-way is left on the disk"
 
 
 def test_a_dead_market_stops_no_work_and_all_is_settled_afterwards(house: House) -> None:
