@@ -61,8 +61,8 @@ def test_its_limits_are_in_order(nvml: Nvml, device: Device) -> None:
 
 def test_a_process_of_ours_is_told_from_the_others(nvml: Nvml, device: Device) -> None:
     torch = pytest.importorskip("torch")
-    if not torch.cuda.is_available():
-        pytest.skip("this torch is without CUDA")
+    if torch.version.cuda is None:  # one that has CUDA and cannot use the card fails
+        pytest.skip("this torch is built without CUDA")
     held = torch.empty(256 << 20, dtype=torch.uint8, device="cuda")
     as_another, as_ours = read(nvml, device).foreign_mb, read(nvml, device, os.getpid()).foreign_mb
     del held
