@@ -153,7 +153,7 @@ class Arena:
 
 
 class Cadence:
-    """When the next commit is due: every OFTEN_S of work, or as often as keeps committing below COST of the time.
+    """When the next commit is due: after OFTEN_S of work, or later where committing would else take more than COST of the time.
 
     At the task's own wish, `at_latest` steps after the one before, it may come sooner, as long as it stays below WISHED of the time.
     What the first commit takes is guessed from the bytes that it copies.
