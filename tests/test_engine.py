@@ -143,7 +143,7 @@ async def test_the_gpu_is_given_back_while_a_save_hangs() -> None:
         asked = time.monotonic()
         house.engine.post(OFF)
         await house.until(lambda: house.done)
-        assert time.monotonic() - asked < 1.0
+        assert time.monotonic() - asked < 0.1
         assert house.done == [e.GiveBack("task-1", Trigger.CLICK, 200)] and house.ledger.states == []
 
 
@@ -310,7 +310,7 @@ async def test_the_end_comes_also_when_the_disk_stays_full() -> None:
         house.engine.post(OFF)
         await house.until(lambda: house.engine.state.readiness.disk_full)
         ending = time.monotonic()
-    assert time.monotonic() - ending < 5.0 and house.ledger.states == []
+    assert time.monotonic() - ending < 1.0 and house.ledger.states == []
 
 
 async def test_the_end_writes_a_story_that_the_full_disk_held_up() -> None:

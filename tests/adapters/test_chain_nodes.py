@@ -119,7 +119,7 @@ def test_one_that_hangs_costs_its_time_once(house: House) -> None:
             began = time.monotonic()
             for _ in range(3):
                 market.balance(fresh())
-            assert time.monotonic() - began < 2.0, "three times a second"
+            assert time.monotonic() - began < 1.0
             market.client.close()
 
 

@@ -150,7 +150,7 @@ def test_a_look_at_a_thousand_new_names_takes_its_time_in_parts(look: Programs, 
     monkeypatch.setattr(programs, "_start_of", slow)
     started_at = time.perf_counter()
     look.running(("nothing",))
-    assert time.perf_counter() - started_at < 0.5
+    assert time.perf_counter() - started_at < 0.1
     becomes(look, ("slow",), ("slow",))
 
 

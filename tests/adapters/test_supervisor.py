@@ -62,12 +62,12 @@ def test_a_give_back_is_quick_and_loses_nothing(home: House) -> None:
     time.sleep(0.5)
     before = time.monotonic()
     home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-    assert time.monotonic() - before < 0.2
+    assert time.monotonic() - before < 0.05
     back = home.until(m.GpuGivenBack)
     assert back.record.committed
     assert back.record.halt is Halt.YIELDED
     assert back.record.trigger is Trigger.CLICK
-    assert back.record.stopped_ms < 1_000
+    assert back.record.stopped_ms < 400
     assert back.record.steps_lost == 0
     assert back.record.vram_free_ms is None
     assert not Path(f"/proc/{pid}").exists()
@@ -111,7 +111,7 @@ def test_a_task_still_starting_is_killed_at_once(home: House) -> None:
     home.supervisor.give_back("task-1", Trigger.CLICK, 5_000)
     back = home.until(m.GpuGivenBack)
     assert (back.checkpoint, back.record.halt, back.record.steps_lost) == (None, Halt.LOADING, 0)
-    assert back.record.stopped_ms < 2_000
+    assert back.record.stopped_ms < 600
     assert not any(isinstance(one, m.WorkerStarted) for one in home.seen)
 
 
@@ -186,7 +186,7 @@ def test_memory_is_read_back_before_the_owner_is_told(tmp_path: Path) -> None:
         record = home.until(m.GpuGivenBack).record
         assert record.vram_free_ms is not None
         assert 550 < record.vram_free_ms < 1_900
-        assert record.stopped_ms < record.vram_free_ms
+        assert record.stopped_ms < 500
 
 
 def test_memory_that_does_not_come_free_is_said(tmp_path: Path) -> None:

@@ -254,9 +254,9 @@ def test_programs_are_those_with_windows_and_those_that_draw_with_the_gpu(world:
 
 async def test_turns_keep_their_pace_whatever_a_turn_takes() -> None:
     pace, started = Pace(), time.monotonic()
-    for _ in range(20):
+    for _ in range(5):
         await pace.turn(0.1)
         await asyncio.sleep(0.05)
-    assert time.monotonic() - started < 0.1 * 20 + 0.6, "the turns' own time comes on top"
+    assert time.monotonic() - started < 0.1 * 5 + 0.05 + 0.15
     await asyncio.sleep(0.3)
     assert await pace.turn(0.1) >= 0.3, "a turn that took too long is not made up for"

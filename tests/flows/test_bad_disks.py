@@ -43,7 +43,7 @@ def test_a_full_disk_is_said_loses_nothing_and_keeps_nobody_from_the_gpu(small: 
         small.post(messages.OwnerTurnedSharing(False))
         state = small.wait("the GPU", lambda state: bool(state.give_backs), 20)
         assert state.give_backs[0].trigger is Trigger.CLICK
-        assert state.give_backs[0].stopped_ms <= 2_000  # the benchmark measures it; here other tests share the cores
+        assert state.give_backs[0].stopped_ms <= 300
         state = small.wait("the full disk noticed", lambda state: state.readiness.disk_full, 120)
         assert NoticeKind.DISK_FULL in [one.kind for one in state.notices]
         small.post(messages.OwnerTurnedSharing(True))

@@ -88,7 +88,7 @@ def test_a_minute_is_enough() -> None:
     kind._spent += 59
     begun = time.perf_counter()
     run(kind)
-    assert time.perf_counter() - begun < 10
+    assert time.perf_counter() - begun < 1
     assert kind.result()[1] == {
         "fp32_tflops": 0, "bf16_tflops": 0, "fp16_tflops": 0, "sustained_tflops": 0, "memory_mb": 0,
     }  # fmt: skip
