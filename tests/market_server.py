@@ -11,12 +11,7 @@ from pathlib import Path
 
 from desktop_app.adapters.market import Endpoint
 from desktop_app.practice import nats
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+from tests.ports import free_port
 
 
 class MarketServer:

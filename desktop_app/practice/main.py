@@ -80,7 +80,7 @@ def choose_ports(folder: Folder) -> Ports:
         if free:
             return before
     folder.network.unlink(missing_ok=True)
-    chosen = Ports(free_port(), free_port())
+    chosen = Ports(market := free_port(), free_port(but=market))
     new = folder.ports.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(chosen))
     new.replace(folder.ports)

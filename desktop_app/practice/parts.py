@@ -92,12 +92,12 @@ class Part:
                 self._process.stdin.close()
 
 
-def free_port() -> int:
+def free_port(but: int = 0) -> int:
     """A port on loopback that nobody uses now, from below those that systems hand to outgoing connections.
 
     One of theirs could be in somebody's passing use when the network starts again and wants its old place back.
     """
-    while not is_free(port := PORTS.start + secrets.randbelow(len(PORTS))):
+    while (port := secrets.choice(PORTS)) == but or not is_free(port):
         continue
     return port
 

@@ -1,7 +1,6 @@
 """A node in front of the node that loses, forges or withholds what the test tells it to. Used by tests/adapters/test_chain*.py."""
 
 import json
-import socket
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -51,12 +50,6 @@ def relay(target: str, weather: Weather) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def dead_url() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{taken.getsockname()[1]}"
 
 
 def said(result: object) -> str:

@@ -13,9 +13,10 @@ from desktop_app.adapters.chain import Chain, Done, ExpiredUnused, Unused
 from desktop_app.adapters.chain.client import Client
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd
-from tests.adapters.chain_weather import Weather, dead_url, relay, said
+from tests.adapters.chain_weather import Weather, relay, said
 from tests.adapters.market_chain import House, mined, open_anvil_house
 from tests.adapters.two_chains import Ground
+from tests.ports import dead_url
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,16 @@ def test_one_alone_is_believed_as_before(house: House) -> None:
 
 
 def test_a_liar_beside_a_dead_node_does_not_win(house: House) -> None:
-    with nodes(house, dead_url(), honest, rich) as (market, _), pytest.raises(AppError, match="contradict"):
+    with dead_url() as dead, nodes(house, dead, honest, rich) as (market, _), pytest.raises(AppError, match="contradict"):
+        market.balance(fresh())
+
+
+def test_a_node_named_twice_has_one_vote(house: House) -> None:
+    with (
+        relay(house.network.rpc_urls[0], rich) as liar,
+        nodes(house, liar, honest, liar) as (market, _),
+        pytest.raises(AppError, match="contradict"),
+    ):
         market.balance(fresh())
 
 

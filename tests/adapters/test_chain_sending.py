@@ -14,8 +14,9 @@ from eth_account import Account
 from desktop_app.adapters.chain import Chain
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd
-from tests.adapters.chain_weather import dead_url, relay
+from tests.adapters.chain_weather import relay
 from tests.adapters.market_chain import House, mined, open_house
+from tests.ports import dead_url
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_a_node_that_forgot_the_bytes_gets_them_again(house: House, monkeypatch:
 
 
 def test_a_dead_node_is_passed_over(house: House) -> None:
-    with house.chain(dead_url(), real(house)) as opened:
+    with dead_url() as dead, house.chain(dead, real(house)) as opened:
         mined(house.relayer(opened, "deployer").mint(fresh(), MicroUsd(1)))
 
 
@@ -106,7 +107,7 @@ def test_an_endless_answer_is_cut_off(house: House, monkeypatch: pytest.MonkeyPa
 
 
 def test_when_no_node_answers_the_owner_is_told(house: House) -> None:
-    with house.chain(dead_url(), dead_url()) as opened, pytest.raises(AppError, match="cannot be reached"):
+    with dead_url() as one, dead_url() as other, house.chain(one, other) as opened, pytest.raises(AppError, match="cannot be reached"):
         opened.balance(fresh())
 
 
@@ -145,9 +146,9 @@ def test_answers_of_a_wrong_shape_are_an_app_error(house: House, answer: str) ->
 
 
 def test_a_proxy_in_the_environment_never_sees_what_is_meant_for_this_machine(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", dead_url())
-    monkeypatch.setenv("http_proxy", dead_url())
-    with house.chain() as opened:
+    with dead_url() as proxy, house.chain() as opened:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        monkeypatch.setenv("http_proxy", proxy)
         opened.connect()
 
 

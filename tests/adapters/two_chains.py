@@ -19,7 +19,7 @@ from eth_account.signers.local import LocalAccount
 from desktop_app.practice.lifeline import die_with_parent
 from tests.contracts.conftest import installed_modules
 from tests.contracts.ground import foundry
-from tests.market_server import free_port
+from tests.ports import free_port
 
 DEPLOYER = Account.from_key(b"\x41" * 32)
 PEOPLE = [Account.from_key(bytes([number]) * 32) for number in range(0x42, 0x4A)]

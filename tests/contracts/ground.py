@@ -27,7 +27,7 @@ from web3.providers.base import JSONBaseProvider
 from web3.types import LogReceipt, RPCEndpoint, RPCResponse, TxParams
 
 from desktop_app.practice.lifeline import die_with_parent
-from tests.market_server import free_port
+from tests.ports import free_port
 
 ACCOUNTS = 40
 """Accounts that hold ether, with the keys 1, 2, 3, …"""

@@ -18,6 +18,7 @@ from desktop_app.practice.folder import ATTESTOR, DEPLOYER, RENTER, Folder
 from desktop_app.practice.main import Ports, choose_ports, only_one, run
 from desktop_app.practice.parts import FIRST_PAUSE_S, Part, free_port, is_free
 from desktop_app.wire.logins import AGENT, login, login_path
+from tests import ports
 
 SLEEP = (sys.executable, "-c", "import time; time.sleep(60)")
 _DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
@@ -99,6 +100,16 @@ def test_ports_are_kept_unless_taken(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not folder.network.exists()  # whoever reads it now would look in the wrong place
     folder.ports.write_text("not json")
     assert isinstance(choose_ports(folder), Ports)
+
+
+def test_the_two_servers_never_choose_one_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    two = {ports.free_port(), ports.free_port()}
+    monkeypatch.setattr("desktop_app.practice.parts.PORTS", sorted(two))
+    for turn in range(20):
+        folder = Folder(tmp_path / str(turn))
+        folder.root.mkdir()
+        chosen = choose_ports(folder)
+        assert {chosen.nats, chosen.chain} == two
 
 
 def test_only_one_network_per_profile(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ class Nodes:
     """
 
     def __init__(self, urls: Sequence[str], chain_id: int, timeout_s: float) -> None:
-        self.urls = tuple(urls)
+        self.urls = tuple(dict.fromkeys(urls))  # named twice, a node would have two votes
         self._chain_id = chain_id
         self._proven: set[str] = set()
         self._timeout_s = timeout_s
