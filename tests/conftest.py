@@ -21,8 +21,10 @@ from tests.leaks import leak_check
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QApplication
 
-# how long an example takes says more of the machine than of us
-settings.register_profile("sublet", deadline=None)
+# how long an example takes says more of the machine than of us; and the same commit is tried with the same examples wherever it is
+# tried, while new ones are looked for with: python -m pytest --hypothesis-profile=search
+settings.register_profile("sublet", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None, max_examples=1_000)
 settings.load_profile("sublet")
 _HOUSE = Path(tempfile.mkdtemp(prefix="sublet-test-"))
 _FOLDERS = {
