@@ -74,7 +74,8 @@ class Guest:
 
     def hand_over(self, purpose: str, secret: str) -> link.Answer:
         """Give a passphrase, and wait for the agent's word on it."""
-        self._answers.clear()
+        self._read_what_came()
+        self._answers.clear()  # what came too late for the last secret is no word on this one
         self._send(link.encode_secret(purpose, secret))
         if not self._read_until(lambda: bool(self._answers), ANSWER_S):
             return link.Answer(False, "the agent did not answer in time")
@@ -101,21 +102,32 @@ class Guest:
         return False
 
     def _send(self, frame: bytes) -> None:
+        self._socket.settimeout(CONNECT_S)
         try:
             self._socket.sendall(frame)
         except OSError:
             raise _gone() from None
 
+    def _read_what_came(self) -> None:
+        """What is there to read by now; nothing is waited for."""
+        self._socket.settimeout(0)
+        try:
+            while data := self._socket.recv(1 << 16):
+                self._take(data)
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        raise _gone()
+
     def _read_until(self, reached: Callable[[], bool], timeout_s: float | None) -> bool:
+        """Whether it was reached in time. What has come by then counts, also when whoever reads was itself held up."""
         end = None if timeout_s is None else time.monotonic() + timeout_s
         while not reached():
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
-                return False
-            self._socket.settimeout(left)
+            self._socket.settimeout(None if end is None else max(0.0, end - time.monotonic()))
             try:
                 data = self._socket.recv(1 << 16)
-            except TimeoutError:
+            except (TimeoutError, BlockingIOError):
                 return False
             except OSError:
                 raise _gone() from None

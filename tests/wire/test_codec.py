@@ -1,5 +1,6 @@
 """Messages and state come back from bytes as they went in; whatever does not fit is refused at the door."""
 
+import time
 from dataclasses import fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
@@ -188,11 +189,12 @@ def test_of_a_signal_only_its_beginning_is_saved() -> None:
 
 
 def test_a_state_of_a_thousand_records_is_read_quickly() -> None:
+    """In time of the processor: what else it is busy with is not tried here."""
     record = TaskRecord("t", "0x" + "a" * 64, "train.classifier/1", 0.0, 1.0, 0, 5, Units(5), Rate(1), MicroUsd(1), Paid.PAID)
     data = encode_state(State(history=(record,) * 1000))
-    started = datetime.now(UTC)
+    started = time.thread_time()
     assert len(decode_state(data).history) == 1000
-    assert datetime.now(UTC) - started < timedelta(milliseconds=200)
+    assert time.thread_time() - started < 0.2
 
 
 def test_every_field_of_the_state_was_thought_about() -> None:

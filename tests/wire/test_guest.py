@@ -96,8 +96,7 @@ def _send_in_pieces(engine: Engine, frame: bytes) -> None:
 def test_a_secret_travels_alone_and_its_answer_is_waited_for(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Engine(place, OFF) as engine, Guest(place) as guest:
         greeted(engine)
-        engine.send(link.encode_answer(True, "an answer to nothing"))  # an old one does not count
-        guest.next_state(0.2)
+        engine.send(link.encode_answer(True, "an answer to nothing"))  # an old one does not count, even if nobody has read it yet
         answering = threading.Thread(target=lambda: _answer(engine))
         answering.start()
         assert guest.hand_over("unlock", "a passphrase") == link.Answer(False, "That is not it.")
