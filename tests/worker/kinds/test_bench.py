@@ -1,7 +1,11 @@
 """The benchmark on the practice device: its figures come from seconds, its memory from what is read back, and a minute is enough."""
 
 import json
+import statistics
 import time
+from contextlib import AbstractContextManager
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -9,6 +13,7 @@ import torch
 from desktop_app.core.bench import Part, bench_steps, measured_of, part_at
 from desktop_app.core.catalogue import state_bytes, steps
 from desktop_app.wire.bundle import catalogue
+from desktop_app.worker.kinds import bench as benchmark
 from desktop_app.worker.kinds.bench import Bench
 from tests.kinds import copied, make, run
 
@@ -25,24 +30,37 @@ def bench(params: dict[str, int | float | str] = PARAMS) -> Bench:
 @pytest.fixture(scope="module")
 def done() -> Bench:
     kind = bench()
-    run(kind)
+    with by_processor_time():
+        run(kind)
     return kind
 
 
-def test_it_measures_what_the_device_does(done: Bench) -> None:
+def by_processor_time() -> AbstractContextManager[object]:
+    """Readings of this thread's own time: those of two moments can be compared although other tests use the processors too."""
+    return patch.object(benchmark, "time", SimpleNamespace(perf_counter=time.thread_time))
+
+
+def test_it_measures_what_the_device_does() -> None:
+    """Beside readings of ours, each taken right after one of its own, since a processor is not always as quick."""
+    kind, ours = bench(), []
+    with by_processor_time():
+        for index in range(first_of(Part.BF16)):
+            kind.step(index)
+            side, times = kind.state()["sizes"][0].tolist()
+            left, right = torch.randn(side, side), torch.randn(side, side)
+            begun = time.thread_time()
+            for _ in range(times):
+                torch.mm(left, right)
+            ours.append((time.thread_time() - begun) / times)
+    speed = 2 * side**3 / statistics.median(ours) / 1e12
+    assert 0.3 * speed < kind.result()[1]["fp32_tflops"] < 3 * speed
+
+
+def test_its_figures_are_those_of_a_device(done: Bench) -> None:
     figures = done.result()[1]
     measured = measured_of(figures)
     assert measured is not None
-    n = 1024
-    left, right = torch.randn(n, n), torch.randn(n, n)
-    readings = []
-    for _ in range(5):
-        begun = time.perf_counter()
-        torch.mm(left, right)
-        readings.append(time.perf_counter() - begun)
-    speed = 2 * n**3 / min(readings) / 1e12
-    assert 0.2 * speed < measured.fp32_tflops < 2 * speed
-    assert 0 < measured.sustained_tflops < 5 * measured.half_tflops  # taken a moment later, on a machine that others use too
+    assert 0 < measured.sustained_tflops < 5 * measured.half_tflops  # taken a moment later
     assert 0.2 < measured.copy_gbps < 1000
     assert measured.memory_mb == pytest.approx(64, rel=1e-3)
     assert "to_device_gbps" not in figures  # there is no other memory to move from
@@ -86,9 +104,9 @@ def test_memory_that_cannot_be_had_does_not_count(monkeypatch: pytest.MonkeyPatc
 def test_a_minute_is_enough() -> None:
     kind = bench({"seconds": 45, "memory_mb": 64})
     kind._spent += 59
-    begun = time.perf_counter()
+    begun = time.thread_time()
     run(kind)
-    assert time.perf_counter() - begun < 1
+    assert time.thread_time() - begun < 1
     assert kind.result()[1] == {
         "fp32_tflops": 0, "bf16_tflops": 0, "fp16_tflops": 0, "sustained_tflops": 0, "memory_mb": 0,
     }  # fmt: skip
