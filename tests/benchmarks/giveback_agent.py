@@ -1,6 +1,6 @@
 """The agent whose give-backs are timed: the real one, all of it, but for the market and the chain, which a trial speaks for.
 
-Run by `giveback` as a process of its own: `python -m tests.benchmarks.giveback_agent FAKE_NVML`. Each line of its input is a
+Run by `giveback` as a process of its own: `python -m tests.benchmarks.giveback_agent FAKE_NVML DEADLINE_MS`. Each line of its input is a
 message for the inbox, as the market's adapter would post it, or `clock UNIX MONOTONIC`, which says that the clock on the wall
 showed UNIX at that instant. Each line of its output is one checkpoint that was handed back. The end of the input is the
 owner's quit. The card's temperature is read from the fake NVML by the real adapter; the work runs on the practice device.
@@ -13,8 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 from unittest.mock import patch
@@ -155,14 +157,20 @@ def warm_practice(library: str) -> Callable[[], Reading]:
     return read
 
 
-def main(library: str) -> None:
+def main(library: str, deadline_ms: int) -> None:
+    """The deadline is the owner's: how long a worker may take to answer before it is killed."""
     profile = default()
     profile.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     # nobody can wait half a minute before each of fifty key presses
     soon = replace(settings._BY_NAME["idle_after_s"], least=1)
-    with patch.object(senses, "read_practice", warm_practice(library)), patch.dict(settings._BY_NAME, idle_after_s=soon):
+    with ExitStack() as stack:
+        stack.enter_context(patch.object(senses, "read_practice", warm_practice(library)))
+        stack.enter_context(patch.dict(settings._BY_NAME, idle_after_s=soon))
+        for part in ("settle", "work"):
+            module = import_module(f"desktop_app.core.update.{part}")  # a function beside it has the same name
+            stack.enter_context(patch.object(module, "OWNER_DEADLINE_MS", deadline_ms))
         asyncio.run(TrialLife(profile).live())
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], int(sys.argv[2]))

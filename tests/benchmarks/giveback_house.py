@@ -23,7 +23,7 @@ import psutil
 
 from desktop_app.core import messages as m
 from desktop_app.core.schedule import CELLS_PER_DAY, CELLS_PER_WEEK
-from desktop_app.core.state import GiveBackRecord, Reason, State, Trigger
+from desktop_app.core.state import OWNER_DEADLINE_MS, GiveBackRecord, Reason, State, Trigger
 from desktop_app.core.task import Phase
 from desktop_app.wire.codec import encode_message
 from desktop_app.wire.guest import Guest, NoAgent
@@ -255,8 +255,11 @@ class Pointer:
 
 
 @contextmanager
-def open_house(root: Path, burners: int = os.cpu_count() or 1) -> Iterator[House]:
-    """A house whose files lie below `root`, with so many processes that only burn time. Nothing of it is left running."""
+def open_house(root: Path, burners: int = os.cpu_count() or 1, deadline_ms: int = OWNER_DEADLINE_MS) -> Iterator[House]:
+    """A house whose files lie below `root`, with so many processes that only burn time. Nothing of it is left running.
+
+    A worker that has not answered an owner's signal by the deadline is killed.
+    """
     with ExitStack() as stack:
         desktop = stack.enter_context(open_desktop())
         library = compile_library(root)
@@ -264,7 +267,7 @@ def open_house(root: Path, burners: int = os.cpu_count() or 1) -> Iterator[House
         (root / GAME).write_bytes(Path("/bin/sleep").read_bytes())
         (root / GAME).chmod(0o755)
         environment = os.environ | desktop.environment | {"FAKE_NVML_WORLD": str(root / "world.txt")}
-        command = [sys.executable, "-m", "tests.benchmarks.giveback_agent", str(library)]
+        command = [sys.executable, "-m", "tests.benchmarks.giveback_agent", str(library), str(deadline_ms)]
         agent = subprocess.Popen(
             command, env=environment, cwd=Path(__file__).parents[2], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="sandboxe
 
 KIND = "infer.batch/1"
 GENEROUS_MS = 3_000.0
+PATIENT_MS = 30_000  # a worker that is kept from the processor for longer than the owner's deadline would be killed, rightly
 
 
 @pytest.fixture
@@ -33,9 +34,18 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield house
 
 
-def test_every_signal_takes_the_gpu_back(house: House, task: Small) -> None:
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[House]:
+    """A house whose worker may take its time to answer."""
+    root = tmp_path / "house"
+    root.mkdir()
+    with open_house(root, burners=0, deadline_ms=PATIENT_MS) as house:
+        yield house
+
+
+def test_every_signal_takes_the_gpu_back(patient: House, task: Small) -> None:
     for trigger in SIGNALS:
-        trial = attempt(house, task, trigger, 0.1, stop=False)
+        trial = attempt(patient, task, trigger, 0.1, stop=False)
         assert trial is not None and trial.record.trigger is trigger
         assert trial.record.halt is Halt.YIELDED and trial.record.steps_lost == 0
         assert 0 < trial.gone_ms < GENEROUS_MS
@@ -51,8 +61,8 @@ def test_a_worker_that_cannot_answer_is_killed_at_the_deadline(house: House, tas
     assert whole(trial, task)
 
 
-def test_a_checkpoint_that_is_not_what_was_computed_is_found(house: House, task: Small) -> None:
-    trial = attempt(house, task, Trigger.CLICK, 0.3, stop=False)
+def test_a_checkpoint_that_is_not_what_was_computed_is_found(patient: House, task: Small) -> None:
+    trial = attempt(patient, task, Trigger.CLICK, 0.3, stop=False)
     assert trial is not None and trial.step > 0 and whole(trial, task)
     data = bytearray(trial.kept.read_bytes())
     data[-trial.step * 4] ^= 0x7F  # the last rows are empty yet
