@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ OUTPUT = 4 << 20
 STEPS = 200
 _WAIT_S = 25.0
 _STOPPED_MS = 2_000
-QUICK = Patience(start_s=1.5, silence_s=1.5, stall_s=1.5, result_s=1.5)
 
 
 def say(message: ipc.FromWorker, times: int = 1) -> list[Any]:
@@ -86,7 +86,9 @@ def write(folder: Path, moves: Moves) -> None:
 def unharmed(home: House) -> str:
     """What is wrong after an attack, or nothing: an honest task runs to its end and leaves nothing behind."""
     write(home.root, HONEST)
-    home.supervisor.start(home.lease(task_id="honest"), None)
+    supervisor = home.supervisor
+    supervisor._tuning = replace(supervisor._tuning, patience=Patience())  # an honest one may be slow on a slow machine
+    supervisor.start(home.lease(task_id="honest"), None)
     end = time.monotonic() + _WAIT_S
     while time.monotonic() < end:
         message = home.posted.get(timeout=_WAIT_S)
@@ -98,8 +100,10 @@ def unharmed(home: House) -> str:
     return "; a sandbox was left" if any(one.name() == "bwrap" for one in family()) else ""
 
 
-def ended(words: str, *moves: list[Any], patience: Patience | None = None, blameless: bool = False) -> Callable[[Path], Outcome]:
-    """Held when the worker is ended with these words, which can be shown, and everything goes on."""
+def ended(
+    words: str, *moves: list[Any], patience: Patience | None = None, blameless: bool = False, or_words: str | None = None
+) -> Callable[[Path], Outcome]:
+    """Held when the worker is ended with these words (or, where it is a race, those), which can be shown, and everything goes on."""
 
     def run(folder: Path) -> Outcome:
         with lair(folder, moves, patience) as home:
@@ -107,7 +111,8 @@ def ended(words: str, *moves: list[Any], patience: Patience | None = None, blame
             failed = home.until(m.WorkerFailed, _WAIT_S)
             shown = failed.detail.replace("\n", " ").isprintable()
             left = unharmed(home)
-            held = words in failed.detail and shown and failed.blameless is blameless and not left
+            said = words in failed.detail or (or_words is not None and or_words in failed.detail)
+            held = said and shown and failed.blameless is blameless and not left
             return Outcome(held, f"ended: {failed.detail[:150]!r}{left}")
 
     return run
@@ -150,10 +155,17 @@ def settled_once(folder: Path) -> Outcome:
     """Two results in a row: the task has one outcome, whichever it is."""
     with lair(folder, (*HONEST, finish(result(role="second")))) as home:
         home.supervisor.start(home.lease(), None)
-        home.quiet(3.0)
-        outcomes = [one for one in home.seen if isinstance(one, m.WorkerFinished | m.WorkerFailed)]
+        end = time.monotonic() + _WAIT_S
+        while not _outcomes(home) and time.monotonic() < end:
+            home.quiet(0.05)
+        home.quiet(1.0)  # for a second one
+        outcomes = _outcomes(home)
         left = unharmed(home)
         return Outcome(len(outcomes) == 1 and not left, f"outcomes: {[type(one).__name__ for one in outcomes]}{left}")
+
+
+def _outcomes(home: House) -> list[m.Message]:
+    return [one for one in home.seen if isinstance(one, m.WorkerFinished | m.WorkerFailed)]
 
 
 def missing_checkpoint(folder: Path) -> Outcome:
@@ -170,7 +182,10 @@ def bounded_log(folder: Path, moves: Moves) -> Outcome:
     with lair(folder, moves) as home:
         home.supervisor.start(home.lease(), None)
         home.until(m.WorkerStarted, _WAIT_S)
-        home.quiet(1.0)
+        end = time.monotonic() + _WAIT_S
+        while not any((home.root / "logs").iterdir()) and time.monotonic() < end:
+            time.sleep(0.05)
+        home.quiet(1.0)  # of printing
         home.supervisor.give_back("task-1", Trigger.CLICK, 200)
         back = home.until(m.GpuGivenBack, _WAIT_S)
         logs = [place.read_bytes() for place in (home.root / "logs").iterdir()]

@@ -9,6 +9,7 @@ import os
 import signal
 from functools import partial
 
+from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.wire import arena, ipc
 from tests.hostile.attack import Attack
 from tests.hostile.lair import (
@@ -17,11 +18,11 @@ from tests.hostile.lair import (
     HONEST,
     OUT,
     OUTPUT,
-    QUICK,
     READY,
     SLOT,
     START,
     STEPS,
+    Moves,
     bounded_log,
     commit,
     ended,
@@ -50,6 +51,11 @@ def progress(step: int, of: int = STEPS, loss: float | None = None, step_ms: flo
     return say(ipc.Progress(step, of, loss, step_ms))
 
 
+def _ready_with(*written: list[object]) -> Moves:
+    """All of it lies in the arena before the worker says that it is ready, so that no give-back comes too early for it."""
+    return HELLO, ["hear"], *written, READY, _GATE, _YIELDED
+
+
 def _race() -> list[object]:
     """A good state and noise in the same slot, in turn."""
     return ["race", [one[1:] for one in (*commit(state(5, 9000), 5), *commit(os.urandom(9000), 6, seq=3))]]
@@ -58,7 +64,11 @@ def _race() -> list[object]:
 _LINES = (
     Attack("packet_of_100_kb", "a packet longer than one may be", ended("too long", *START, ["say", (b"x" * 100_000).hex()])),
     Attack("packet_of_noise", "500 random bytes", ended(_NO_MESSAGE, *START, ["say", os.urandom(500).hex()])),
-    Attack("packet_empty", "a packet of nothing, then silence", ended("no sign of life", *START, ["say", ""], patience=QUICK)),
+    Attack(
+        "packet_empty",
+        "a packet of nothing, then silence",
+        ended("no sign of life", *START, ["say", ""], patience=Patience(silence_s=1.5), or_words="hung up"),  # alone it looks like that
+    ),
     Attack("packet_half", "half a message", ended(_NO_MESSAGE, *START, ["say", ipc.pack(ipc.Progress(1, 2, None, None))[:9].hex()])),
     Attack("packet_of_two", "two messages in one packet", ended(_NO_MESSAGE, *START, ["say", str(BEAT[1]) * 2])),
     Attack(
@@ -77,7 +87,9 @@ _LINES = (
     Attack("packet_with_files", "60 open files sent along", ended("sent files along", *START, ["files", BEAT[1]])),
     Attack("packets_in_floods", "a million beats at once", ended("more messages", *START, say(ipc.Beat(), 1_000_000))),
     Attack("packets_in_floods_before_the_task", "a million packets as the greeting", ended("", HELLO, say(ipc.Beat(), 1_000_000))),
-    Attack("only_beats", "life without work, for ever", ended("no step", *START, ["say_slowly", BEAT[1], 0.2], patience=QUICK)),
+    Attack(
+        "only_beats", "life without work, for ever", ended("no step", *START, ["say_slowly", BEAT[1], 0.2], patience=Patience(stall_s=1.5))
+    ),
     Attack("step_as_text", "a step that is text", ended(_NO_MESSAGE, *START, tell("progress", step="9", of=9, loss=None, step_ms=None))),
     Attack("step_negative", "a negative step", ended(_NO_MESSAGE, *START, tell("progress", step=-1, of=9, loss=None, step_ms=None))),
     Attack(
@@ -89,7 +101,7 @@ _LINES = (
     Attack(
         "steps_all_at_once",
         "the last step at once, and no result",
-        ended("no step", *START, progress(STEPS), ["say_slowly", BEAT[1], 0.2], patience=QUICK),
+        ended("no step", *START, progress(STEPS), ["say_slowly", BEAT[1], 0.2], patience=Patience(result_s=1.5)),
     ),
     Attack(
         "loss_not_a_number", "a loss of NaN in steps of -infinity ms", kept(None, *START, progress(3, STEPS, math.nan, -math.inf), _GATE)
@@ -99,13 +111,13 @@ _LINES = (
         "a thousand years in a step, then none",
         kept(None, *START, progress(1, STEPS, 1e308, 1e308), progress(2, STEPS, 0.0, 0.0), _GATE),
     ),
-    Attack("hello_never", "no greeting", ended("not ready", patience=QUICK)),
+    Attack("hello_never", "no greeting", ended("not ready", patience=Patience(start_s=1.5))),
     Attack("hello_of_noise", "noise as the greeting", ended(_NO_MESSAGE, ["say", "c1c1c1"])),
     Attack("hello_twice", "a second greeting, to be given the task again", ended(_TURN, HELLO, HELLO)),
     Attack("hello_of_another_protocol", "a greeting of protocol 99", ended("another protocol", say(ipc.Hello(99, 1, "x")))),
     Attack("ready_before_hello", "ready before it greeted", ended(_TURN, READY)),
     Attack("ready_twice", "ready twice", ended(_TURN, *START, READY)),
-    Attack("ready_never", "a task that is never begun", ended("not ready", HELLO, ["hear"], patience=QUICK)),
+    Attack("ready_never", "a task that is never begun", ended("not ready", HELLO, ["hear"], patience=Patience(start_s=1.5))),
     Attack("steps_before_ready", "steps before the task is loaded", ended(_TURN, HELLO, ["hear"], progress(STEPS))),
     Attack("finished_before_ready", "a result before the task is loaded", ended(_TURN, HELLO, ["hear"], OUT, finish(result()))),
     Attack("finished_before_hello", "a result as the greeting", ended(_TURN, OUT, finish(result()))),
@@ -135,7 +147,8 @@ _ENDS = (
     Attack("dies_with_the_result", "it says finished and dies", paid(*HONEST, ["exit", 0], metrics={"accuracy": 0.5})),
     Attack("closes_and_lives", "it closes its socket and computes on", ended("hung up", *START, ["close"])),
     Attack("closes_before_ready", "it closes its socket and keeps the GPU", ended("hung up", HELLO, ["close"])),
-    Attack("shuts_one_way", "it shuts its way to us and reads on", ended("no sign of life", *START, ["shut"], patience=QUICK)),
+    Attack("shuts_one_way", "it shuts its way to us and reads on", ended("hung up", *START, ["shut"])),
+    Attack("falls_silent", "it greets, and never says a word again", ended("no sign of life", *START, patience=Patience(silence_s=1.5))),
     Attack("leaves_a_child", "the child goes on when the parent is gone", kept(None, *START, ["fork"], ["say_slowly", BEAT[1], 0.2])),
     Attack("ignores_the_gate", "it works on when the owner is back", kept(None, *START, ["say_slowly", BEAT[1], 0.1])),
     Attack("opens_the_gate", "it opens the gate that the owner closed", kept(None, *START, ["race", [["page", arena.GATE, "01"]]])),
@@ -152,34 +165,26 @@ _ENDS = (
 )
 
 _STATES = (
-    Attack("state_torn", "a header whose checksum is wrong", kept(None, *START, *commit(state(5), 5, crc=1), _GATE, _YIELDED)),
-    Attack(
-        "state_of_the_future", "a state beyond the task's end", kept(None, *START, *commit(state(STEPS + 5), STEPS + 5), _GATE, _YIELDED)
-    ),
-    Attack("state_lies_about_its_step", "header: step 190; state: step 5", kept(None, *START, *commit(state(5), 190), _GATE, _YIELDED)),
-    Attack(
-        "state_of_the_last_number", "a sequence number of 2^64-1", kept(5, *START, *commit(state(5), 5, seq=2**64 - 1), _GATE, _YIELDED)
-    ),
-    Attack("state_longer_than_its_slot", "a state of 2^63 bytes", kept(None, *START, *commit(state(5), 5, length=2**63), _GATE, _YIELDED)),
+    Attack("state_torn", "a header whose checksum is wrong", kept(None, *_ready_with(*commit(state(5), 5, crc=1)))),
+    Attack("state_of_the_future", "a state beyond the task's end", kept(None, *_ready_with(*commit(state(STEPS + 5), STEPS + 5)))),
+    Attack("state_lies_about_its_step", "header: step 190; state: step 5", kept(None, *_ready_with(*commit(state(5), 190)))),
+    Attack("state_of_the_last_number", "a sequence number of 2^64-1", kept(5, *_ready_with(*commit(state(5), 5, seq=2**64 - 1)))),
+    Attack("state_longer_than_its_slot", "a state of 2^63 bytes", kept(None, *_ready_with(*commit(state(5), 5, length=2**63)))),
     Attack(
         "state_into_the_next_slot",
         "a state a byte longer than its slot",
-        kept(None, *START, *commit(state(5), 5, length=SLOT + 1), _GATE, _YIELDED),
+        kept(None, *_ready_with(*commit(state(5), 5, length=SLOT + 1))),
     ),
-    Attack(
-        "state_of_a_whole_slot", "64 MB of nothing called a state", kept(None, *START, *commit(state(5), 5, length=SLOT), _GATE, _YIELDED)
-    ),
-    Attack("state_of_noise", "noise called a state", kept(None, *START, *commit(os.urandom(400), 5), _GATE, _YIELDED)),
-    Attack("state_of_eight_exbibytes", "a state whose header says 8 EiB", kept(None, *START, *commit(_EIGHT_EIB, 5), _GATE, _YIELDED)),
-    Attack("state_of_a_tebibyte", "a state of a tensor of a tebibyte", kept(None, *START, *commit(_BEYOND, 5), _GATE, _YIELDED)),
-    Attack(
-        "state_pickled", "a pickle called a state", kept(None, *START, *commit(b"\x80\x04cos\nsystem\n" + bytes(50), 5), _GATE, _YIELDED)
-    ),
-    Attack("state_of_a_negative_step", "a state of step -1", kept(None, *START, *commit(state(-1), 2**64 - 1), _GATE, _YIELDED)),
+    Attack("state_of_a_whole_slot", "64 MB of nothing called a state", kept(None, *_ready_with(*commit(state(5), 5, length=SLOT)))),
+    Attack("state_of_noise", "noise called a state", kept(None, *_ready_with(*commit(os.urandom(400), 5)))),
+    Attack("state_of_eight_exbibytes", "a state whose header says 8 EiB", kept(None, *_ready_with(*commit(_EIGHT_EIB, 5)))),
+    Attack("state_of_a_tebibyte", "a state of a tensor of a tebibyte", kept(None, *_ready_with(*commit(_BEYOND, 5)))),
+    Attack("state_pickled", "a pickle called a state", kept(None, *_ready_with(*commit(b"\x80\x04cos\nsystem\n" + bytes(50), 5)))),
+    Attack("state_of_a_negative_step", "a state of step -1", kept(None, *_ready_with(*commit(state(-1), 2**64 - 1)))),
     Attack(
         "state_good_header_spoiled",
         "a good state, then a torn header in its place",
-        kept(None, *START, *commit(state(5), 5), *commit(state(9), 9, crc=1), _GATE, _YIELDED),
+        kept(None, *_ready_with(*commit(state(5), 5), *commit(state(9), 9, crc=1))),
     ),
     Attack("state_changed_while_read", "two states written over one another as fast as it goes", kept(None, *START, _race(), or_step=5)),
     Attack(
@@ -190,7 +195,7 @@ _STATES = (
     Attack(
         "state_good_beside_noise",
         "a good state beside a torn one",
-        kept(5, *START, *commit(state(5), 5), *commit(os.urandom(90), 9, seq=2, crc=1), _GATE, _YIELDED),
+        kept(5, *_ready_with(*commit(state(5), 5), *commit(os.urandom(90), 9, seq=2, crc=1))),
     ),
     Attack("checkpoint_of_nobody", "a lease whose checkpoint is not here", missing_checkpoint),
 )
