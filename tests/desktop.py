@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # only so that a run ends
 _PARTS = {
     "window manager": ("openbox", "--sm-disable"),
     "tray": ("trayer", "--edge", "top", "--align", "right", "--width", "10", "--height", "32"),

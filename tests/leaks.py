@@ -16,7 +16,9 @@ from pathlib import Path
 
 import psutil
 
-GRACE_S = 3.0
+LOOKS = 60  # counted and not timed: while the machine stands still, nothing that is about to go gets any further
+_PAUSE_S = 0.05
+_YOUNG_S = 10.0
 _DESKTOP = ("Xvfb", "openbox", "trayer")
 
 ALLOWED_THREADS = {
@@ -40,7 +42,7 @@ class Leak(AssertionError):
 
 @contextmanager
 def leak_check(marker: str) -> Iterator[None]:
-    """Fail if anything new is still there a grace period after the block.
+    """Fail if anything new is still there some seconds after the block.
 
     What a process starts that was there before, a house that a module's tests share, is that process's own business; whoever
     started it checks that nothing outlives it.
@@ -48,11 +50,12 @@ def leak_check(marker: str) -> Iterator[None]:
     before = {name: set(look(marker)) for name, look in _LOOKS.items()}
     residents = {process.pid for process in _ours(marker)}
     yield
-    end = time.monotonic() + GRACE_S
     left = _left(before, marker, residents)
-    while left and time.monotonic() < end:
+    for _ in range(LOOKS):
+        if not left:
+            return
         gc.collect()
-        time.sleep(0.05)
+        time.sleep(_PAUSE_S)
         left = _left(before, marker, residents)
     if left:
         _end_processes(marker, residents)
@@ -84,7 +87,7 @@ def _ours(marker: str) -> list[psutil.Process]:
     for pid in sorted(here - _strangers - {os.getpid()}):
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
-            if _inherited(process, marker) or _descends(process):
+            if _environment(process).get("SUBLET_TEST_RUN") == marker or _descends(process):
                 found.append(process)
             else:
                 _strangers.add(pid)
@@ -98,11 +101,17 @@ def _descends(process: psutil.Process) -> bool:
         return False
 
 
-def _inherited(process: psutil.Process, marker: str) -> bool:
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """Empty where it is another user's. In a program's beginning it is empty for a moment, which is waited out."""
     try:
-        return process.environ().get("SUBLET_TEST_RUN") == marker
+        told = process.environ()
+        tries = 10
+        while not told and tries and time.time() - process.create_time() < _YOUNG_S:
+            time.sleep(_PAUSE_S / 10)
+            told, tries = process.environ(), tries - 1
     except (psutil.Error, OSError):
-        return False
+        return {}
+    return told
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -23,5 +23,5 @@ def test_an_icon_docks_and_can_be_seen(desktop: Desktop, qtbot: QtBot, tmp_path:
         corner = QImage(str(shot)).copy(1100, 0, 180, 32)
         return any(corner.pixelColor(x, y) == QColor("#ff0000") for x in range(corner.width()) for y in range(corner.height()))
 
-    qtbot.waitUntil(shown, timeout=10_000)
+    qtbot.waitUntil(shown, timeout=60_000)
     icon.hide()

@@ -19,7 +19,7 @@ _SLEEP = "import time; time.sleep(60)"
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leaks, "GRACE_S", 0.2)
+    monkeypatch.setattr(leaks, "LOOKS", 4)
 
 
 def _marker() -> str:
@@ -80,6 +80,43 @@ def test_what_ends_in_time_is_no_leak(tmp_path: Path) -> None:
         thread = threading.Thread(target=time.sleep, args=(0.05,))
         thread.start()
         (tmp_path / "closed.txt").write_text("closed")
+
+
+def test_what_ends_while_the_machine_stands_still_is_no_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    over = threading.Event()
+    thread = threading.Thread(target=over.wait)
+    look_again = leaks._left
+
+    def stand_still(before: dict[str, set[str]], marker: str, residents: set[int]) -> list[str]:
+        left = look_again(before, marker, residents)
+        time.sleep(0.5)
+        over.set()
+        thread.join()
+        return left
+
+    monkeypatch.setattr(leaks, "_left", stand_still)
+    with leak_check(_marker()):
+        thread.start()
+
+
+def test_who_is_seen_while_it_becomes_another_program_is_no_stranger_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel shows no environment then; and an orphan is known by nothing else."""
+    spawn = (
+        "import subprocess, sys\n"
+        f"child = subprocess.Popen([sys.executable, '-c', {_SLEEP!r}], start_new_session=True, stdout=subprocess.DEVNULL)\n"
+        "print(child.pid)"
+    )
+    seen: set[int] = set()
+    look_at = psutil.Process.environ
+
+    def late(process: psutil.Process) -> dict[str, str]:
+        told = look_at(process) if process.pid in seen else {}
+        seen.add(process.pid)
+        return told
+
+    monkeypatch.setattr(psutil.Process, "environ", late)
+    with pytest.raises(Leak, match=r"process left behind: .*sleep"), leak_check(_marker()):
+        subprocess.run([sys.executable, "-c", spawn], stdout=subprocess.DEVNULL, check=True, timeout=20)
 
 
 def test_home_screen_and_keyring_of_the_person_are_out_of_reach(sublet_home: Path) -> None:
