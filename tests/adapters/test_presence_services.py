@@ -14,9 +14,10 @@ from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import open_dbus_connection
 
 from desktop_app.adapters.presence import PresenceSensor
+from desktop_app.adapters.presence import bus as bus_adapter
 from desktop_app.core.presence import Presence
 from tests.adapters.looks import pace
-from tests.fakes.dbus import Answer, FakeBus, Service, service
+from tests.fakes.dbus import PATIENCE_S, Answer, FakeBus, Service, service
 from tests.fakes.lying_bus import LyingBus
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="D-Bus is how Linux desktops speak")
@@ -96,23 +97,25 @@ def test_logind_tells_lock_idle_and_remote_of_the_session_on_the_screen(stack: E
     seen = until(sensor, "locked", True)
     assert seen.remote is True
     assert seen.idle_s is not None
-    assert 60 <= seen.idle_s < 65
+    assert 60 <= seen.idle_s <= time.monotonic() - since / 1e6
 
 
-def test_a_session_that_says_that_it_changed_is_asked_at_once(stack: ExitStack, system: FakeBus, sensor: PresenceSensor) -> None:
-    """Else it is asked every few seconds only, since its answer is long."""
+def test_a_session_that_says_that_it_changed_is_asked_at_once(
+    stack: ExitStack, system: FakeBus, sensor: PresenceSensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it is asked every few seconds only, since its answer is long; here every minute, so that a slow machine is no reason."""
+    monkeypatch.setattr("desktop_app.adapters.presence.services._KEEP_S", 60)
     one = logind(stack, system, LockedHint=("b", (False,)))
     until(sensor, "locked", False)
+    asked = [method for method, _ in one.asked].count("GetAll")
     for _ in range(5):
         sensor.sense()
-    assert [method for method, _ in one.asked].count("GetAll") == 1
+    assert [method for method, _ in one.asked].count("GetAll") == asked
     one.answers[f"{SESSION}.LockedHint"] = ("b", (True,))
     time.sleep(0.1)
     assert sensor.sense().locked is False
     one.changed(*SESSION.split())
-    started = time.monotonic()
     until(sensor, "locked", True)
-    assert time.monotonic() - started < 3
 
 
 def test_a_session_by_ssh_is_nobody_looking_at_the_screen(stack: ExitStack, system: FakeBus, sensor: PresenceSensor) -> None:
@@ -205,6 +208,26 @@ def test_a_bus_that_hangs_from_the_first_moment_holds_nobody_up(bus: FakeBus, se
     bus.hang(False)
 
 
+def test_where_we_stand_still_in_a_look_nobody_else_hangs(bus: FakeBus, sensor: PresenceSensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer has come meanwhile, and lies there unread."""
+    with service(bus, MUTTER, GetIdletime=("t", (5000,))) as mutter:
+        until(sensor, "idle_s", 5.0)
+        mutter.answers["GetIdletime"] = ("t", (7000,))
+        send = bus_adapter._Line.flush
+        stood: list[bus_adapter._Line] = []
+
+        def stand_still(line: bus_adapter._Line) -> None:
+            send(line)
+            if not stood:
+                time.sleep(bus_adapter.STALE_S + 0.2)
+            stood.append(line)
+
+        monkeypatch.setattr(bus_adapter._Line, "flush", stand_still)
+        sensor.sense()
+        assert len(stood) == 2, "both buses were asked"
+        assert sensor.sense().idle_s == 7.0
+
+
 def test_a_bus_that_dies_is_found_again(bus: FakeBus, sensor: PresenceSensor) -> None:
     with service(bus, MUTTER, GetIdletime=("t", (5000,))):
         until(sensor, "idle_s", 5.0)
@@ -281,10 +304,10 @@ def test_a_bus_that_talks_without_end_is_left_alone(tmp_path: Path) -> None:
     try:
         end = time.monotonic() + 10
         while not bus.left.is_set():
-            started = time.monotonic()
+            begun = time.thread_time()
             sensor.sense()
-            assert time.monotonic() - started < 0.5, "it would go on for seconds"
-            assert started < end
+            assert time.thread_time() - begun < 0.5, "it would go on for seconds"
+            assert time.monotonic() < end
     finally:
         sensor.close()
         bus.close()
@@ -321,7 +344,7 @@ def test_a_service_that_floods_us_is_stopped(bus: FakeBus, sensor: PresenceSenso
 
 
 def _flood(mutter: Service, bus: FakeBus, stop: threading.Event) -> None:
-    with open_dbus_connection(bus.address) as connection:
+    with open_dbus_connection(bus.address, auth_timeout=PATIENCE_S) as connection:
         names = connection.send_and_get_reply(message_bus.ListNames()).body[0]
         noise = new_signal(DBusAddress("/x", interface="org.freedesktop.DBus"), "NameOwnerChanged", "sss", (MUTTER, ":1.1", ""))
         while not stop.is_set():

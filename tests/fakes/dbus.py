@@ -16,6 +16,8 @@ from jeepney import DBusAddress, HeaderFields, Message, MessageType, new_error, 
 from jeepney.bus_messages import message_bus
 from jeepney.io.blocking import DBusConnection, open_dbus_connection
 
+PATIENCE_S = 30.0  # with a bus of our own, which answers: only so that a run ends
+
 Answer = tuple[str, tuple[object, ...]]
 """Signature and body."""
 
@@ -83,7 +85,7 @@ class Service:
         self.on_call: Callable[[Message], Answer | None] = lambda _message: None
         self.gone: list[str] = []  # clients that left the bus
         self.handed: list[int] = []  # descriptors to close once they are handed out
-        self._connection: DBusConnection = open_dbus_connection(bus.address, enable_fds=True)
+        self._connection: DBusConnection = open_dbus_connection(bus.address, enable_fds=True, auth_timeout=PATIENCE_S)
         self._end = threading.Event()
         self._call(message_bus.AddMatch("type='signal',member='NameOwnerChanged',arg2=''"))
         self._call(message_bus.RequestName(name))
@@ -104,7 +106,7 @@ class Service:
         self._connection.close()
 
     def _call(self, message: Message) -> None:
-        self._connection.send_and_get_reply(message, timeout=5)
+        self._connection.send_and_get_reply(message, timeout=PATIENCE_S)
 
     def _serve(self) -> None:
         while not self._end.is_set():

@@ -24,6 +24,7 @@ PAUSE_S, MOST_PAUSE_S = 1.0, 60.0
 _SEND_S = 0.005
 _MOST_MESSAGE, _MOST_GREETING = 256 << 10, 200
 _READ = 4096  # so little at once that the clock is looked at between two reads, however long the parser takes
+_MOST_READING_S = 0.008  # of the processor's time: a thread that was kept waiting for it has not been talked at
 _SERIAL_AT, _SERIAL_BYTES = 8, 4  # where a message carries its number
 _PROPERTIES = "org.freedesktop.DBus.Properties"
 _CAME_OR_WENT, _OWNER, _CHANGED = "NameOwnerChanged", "GetNameOwner", "PropertiesChanged"
@@ -133,10 +134,13 @@ class Bus:
         self._asked[line.write_again(question)] = (question, time.monotonic())
 
     def _exchange(self, line: "_Line", questions: Sequence[Question], until: float) -> None:
+        begun = time.thread_time()
         while line.has_more(0):  # what came since the last look: late answers, and who came and went
             self._take(line.read())
-            if time.monotonic() > until:
+            if time.thread_time() - begun > _MOST_READING_S:
                 raise ValueError("more than anybody has to say")
+        # looked at before listening: where we ourselves stood still, the answers to the newer ones are only on their way
+        late = [serial for serial, (_, at) in self._asked.items() if time.monotonic() - at > STALE_S]
         pending = {question for question, _ in self._asked.values()}
         if any(question.method == _OWNER for question in pending):
             self._collect(line, until)  # just opened: nobody is known yet
@@ -146,7 +150,7 @@ class Bus:
                 self._write(line, question)
         line.flush()
         self._collect(line, until)
-        self._give_up()
+        self._give_up(late)
 
     def _collect(self, line: "_Line", until: float) -> None:
         while self._asked and (left := until - time.monotonic()) > 0 and line.has_more(left):
@@ -185,10 +189,9 @@ class Bus:
     def _forget(self, outdated: Callable[[Question], bool]) -> None:
         self._answers = {question: answer for question, answer in self._answers.items() if not outdated(question)}
 
-    def _give_up(self) -> None:
-        """Who was asked long ago hangs: leave the service alone; where the bus itself hangs, come back later."""
-        late = [serial for serial, (_, at) in self._asked.items() if time.monotonic() - at > STALE_S]
-        for serial in late:
+    def _give_up(self, late: Sequence[int]) -> None:
+        """Who was asked long ago and still is silent hangs: leave the service alone; where the bus itself hangs, come back later."""
+        for serial in self._asked.keys() & set(late):
             question, _ = self._asked.pop(serial)
             if question.service == message_bus.bus_name:
                 raise TimeoutError

@@ -109,6 +109,8 @@ class _Session:
 
     def _synchronise(self, until: float) -> None:
         """Hear all that the compositor had to say until now; what it says late is heard at the next look."""
+        # looked at before listening: where we ourselves stood still, its answer lies here unread
+        late = not self._callback_free and time.monotonic() - self._sync_sent_at > STALE_S
         if self._callback_free:
             self._callback_free = False
             self._sync_sent_at = time.monotonic()
@@ -119,7 +121,7 @@ class _Session:
                 raise ConnectionResetError
             self._buffer += said
             self._take_events()
-        if not self._callback_free and time.monotonic() - self._sync_sent_at > STALE_S:
+        if late and not self._callback_free:
             raise TimeoutError
 
     def _bind(self) -> None:
