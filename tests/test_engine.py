@@ -50,7 +50,7 @@ class Memory:
         assert self.writers == 1, "two saves at a time"
         try:
             self.saving.set()
-            assert self.free.wait(10)
+            assert self.free.wait(60)
             if self.full:
                 raise FULL
             if self.stumbles_at == "save":
@@ -86,7 +86,7 @@ class House:
             raise ZeroDivisionError(where)
 
     async def until(self, met: Callable[[], object]) -> None:
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         while not met():
             assert time.monotonic() < end, "it did not happen"
             await asyncio.sleep(0.002)
@@ -140,22 +140,23 @@ async def test_the_gpu_is_given_back_while_a_save_hangs() -> None:
         house.ledger.free.clear()
         house.engine.post(m.CheckpointStored("task-1", a_checkpoint()))
         await house.until(house.ledger.saving.is_set)
-        asked = time.monotonic()
         house.engine.post(OFF)
-        await house.until(lambda: house.done)
-        assert time.monotonic() - asked < 0.1
+        for _ in range(3):  # of the loop's turns: into the inbox, out of it, done
+            await asyncio.sleep(0)
         assert house.done == [e.GiveBack("task-1", Trigger.CLICK, 200)] and house.ledger.states == []
 
 
 async def test_a_give_back_says_how_long_ago_its_signal_arose() -> None:
     away = Settings(schedule=Schedule("a" * CELLS_PER_WEEK))
     async with at_work(a_state(task=a_task(), settings=away)) as house:
+        asked = time.monotonic()
         house.engine.post(m.PresenceSensed(Presence(idle_s=0.04), since_s=0.1))
         time.sleep(0.03)  # the loop is busy meanwhile: that the message waited is the owner's waiting too
         await house.until(lambda: house.done)
+        waited = time.monotonic() - asked
         (back,) = [effect for effect in house.done if isinstance(effect, e.GiveBack)]
         assert back.trigger is Trigger.PRESENCE
-        assert 70 <= back.late_ms < 500
+        assert 70 <= back.late_ms <= 40 + 1000 * waited
 
 
 async def test_the_gpu_is_given_back_while_the_disk_is_full(quick: None) -> None:
@@ -304,13 +305,14 @@ async def test_the_end_begins_nothing_new() -> None:
     assert house.done == [] and house.ledger.states[-1].task is not None
 
 
-async def test_the_end_comes_also_when_the_disk_stays_full() -> None:
+async def test_the_end_comes_also_when_the_disk_stays_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop_app.engine.SAVE_AGAIN_S", 150.0)
     async with at_work(a_state()) as house:
         house.ledger.full = True
         house.engine.post(OFF)
         await house.until(lambda: house.engine.state.readiness.disk_full)
         ending = time.monotonic()
-    assert time.monotonic() - ending < 1.0 and house.ledger.states == []
+    assert time.monotonic() - ending < 75.0 and house.ledger.states == []
 
 
 async def test_the_end_writes_a_story_that_the_full_disk_held_up() -> None:

@@ -31,7 +31,7 @@ class Following:
         self._post = post
         self._state = state
         self._wake = asyncio.Event()
-        self._registry_seen = 0.0
+        self._registry_seen = -REGISTRY_S  # the clock counts from the machine's start, which may be just now
         self._jobs_seen: dict[str, float] = {}
 
     def wake(self) -> None:
