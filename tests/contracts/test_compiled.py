@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.contracts.conftest import CONTRACTS, NODE
+from tests.contracts.conftest import CONTRACTS, MARK, NODE, are_of, put
 
 
 def test_sources_compile_to_what_is_committed(modules: Path, tmp_path: Path) -> None:
@@ -15,6 +15,21 @@ def test_sources_compile_to_what_is_committed(modules: Path, tmp_path: Path) -> 
     committed = {one.name: one.read_bytes() for one in (CONTRACTS / "compiled").iterdir()}
     assert made.keys() == committed.keys()
     assert [name for name in made if made[name] != committed[name]] == []
+
+
+def test_modules_that_another_process_installed_first_stay_and_outdated_ones_go(tmp_path: Path) -> None:
+    kept, lock, newer = tmp_path / "node_modules", tmp_path / "lock", tmp_path / "newer"
+    lock.write_text("1")
+    newer.write_text("2")
+    for number, version in enumerate((lock, lock, newer)):
+        fresh = tmp_path / str(number) / "node_modules"
+        fresh.mkdir(parents=True)
+        (fresh / MARK).write_bytes(version.read_bytes())
+        (fresh / "whose").write_text(str(number))
+        put(fresh, version, kept)
+    assert are_of(newer, kept) and (kept / "whose").read_text() == "2"
+    assert (tmp_path / "1" / "node_modules" / "whose").is_file(), "the second was too late, and what is in use was not touched"
+    assert (tmp_path / "2" / "outdated" / "whose").read_text() == "0"
 
 
 def test_the_lock_names_versions_and_hashes_but_no_addresses() -> None:
