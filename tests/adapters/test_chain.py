@@ -273,14 +273,6 @@ def test_an_expired_cash_out_is_said_to_have_failed_only_when_a_block_proves_it(
     assert "counts only" in refused(relayer.cash_out(owner, to, quote, signature)).reason
     mined(deployer.mint(owner, MicroUsd(1)))
     assert chain.cash_out_status(owner, to, quote) == ExpiredUnused()
-    # one that was used in time is Done for ever, and bringing it again says so
-    used = house.quote(1_000_000, lasts=6)
-    proof = house.cash_out_signature(to, used)
-    done = mined(relayer.cash_out(owner, to, used, proof))
-    time.sleep(max(0.0, used.valid_before + 0.1 - time.time()))
-    mined(deployer.mint(owner, MicroUsd(1)))
-    assert chain.cash_out_status(owner, to, used) == Done(done.transaction, 2)
-    assert mined(relayer.cash_out(owner, to, used, proof)).transaction == done.transaction
 
 
 def test_the_fee_is_the_floor_on_practice_and_follows_the_gas_elsewhere(house: House, chain: Chain, relayer: Relayer) -> None:

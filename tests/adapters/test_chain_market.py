@@ -9,7 +9,7 @@ import pytest
 from eth_account import Account
 
 from desktop_app.adapters import chain
-from desktop_app.adapters.chain import Bounds, Chain, Claim, ClaimStage, Machine, Relayer, Settled, job_id
+from desktop_app.adapters.chain import Bounds, Chain, Claim, ClaimStage, Done, Machine, Relayer, Settled, job_id
 from desktop_app.core import money
 from desktop_app.core.money import MicroUsd, Units
 from desktop_app.wire import eip712
@@ -128,6 +128,17 @@ def test_an_allowance_that_is_used_up_waits_and_one_too_small_never_pays(house: 
     assert market.check_voucher(*waiting).good
     assert refused(relayer.redeem(*waiting)).error == "RateLimitExceeded"
     mined(relayer.redeem(*house.voucher(other, units * 3 // 4)))
+
+
+def test_a_cash_out_that_was_used_in_time_is_done_for_ever(house: House, market: Chain, relayer: Relayer, ground: Ground) -> None:
+    owner, to = house.keys.address("owner"), fresh()
+    mined(house.relayer(market, "deployer").mint(owner, MicroUsd(1_000_000)))
+    quote = house.quote(1_000_000)
+    signature = house.cash_out_signature(to, quote)
+    done = mined(relayer.cash_out(owner, to, quote, signature))
+    later(ground, DAY)
+    assert market.cash_out_status(owner, to, quote) == Done(done.transaction, 2)
+    assert mined(relayer.cash_out(owner, to, quote, signature)).transaction == done.transaction
 
 
 def test_units_are_added_to_a_job_once(house: House, market: Chain, relayer: Relayer) -> None:
@@ -270,6 +281,12 @@ def test_what_cannot_be_delivered_is_no_payout_until_it_is(house: House, market:
     last, units = market.payouts(holder, start, market.client.block_number())[-1]
     assert (last.amount, last.job_id, last.transaction, units) == (owed, "", done.transaction, 0)
     assert market.balance(holder)[0] == before + owed
+
+
+def test_a_gpu_registered_a_second_after_another_is_given_gas_enough(house: House, market: Chain, relayer: Relayer, ground: Ground) -> None:
+    for _ in range(2):
+        ground.ask("evm_increaseTime", hex(1))
+        registered(house, relayer, market)
 
 
 def test_a_sold_gpu_keeps_what_was_earned_for_who_earned_it(house: House, market: Chain, relayer: Relayer, ground: Ground) -> None:

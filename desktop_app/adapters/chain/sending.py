@@ -21,6 +21,7 @@ from desktop_app.core.errors import AppError
 
 WAIT_S: Final = 60.0
 _GAS_MARGIN: Final = 5  # a fifth more than estimated: what runs before may change a few storage slots
+_GAS_OF_NEW_SLOTS: Final = 50_000  # two: votes are counted once a second, and estimated in the last block's, which may have its count
 _MOST_GAS: Final = 16_777_216  # EIP-7825
 
 T = TypeVar("T")
@@ -88,7 +89,7 @@ class Sender:
             if needless is not None and needless(seen):
                 return Mined("", 0, 0, already=True)
             estimate = self._client.estimate(deed, self.address)
-            gas = min(estimate + estimate // _GAS_MARGIN, _MOST_GAS)
+            gas = min(estimate + estimate // _GAS_MARGIN + _GAS_OF_NEW_SLOTS, _MOST_GAS)
             flight = self._flights.start(deed, gas, self._offer(), self._sign, once)
         receipt = self._flights.follow(flight, self._sign, self._offer, self._wait_s)
         return self._outcome(deed, flight, receipt)
