@@ -4,8 +4,12 @@ A relay between the adapter and the real chain loses what the test tells it to l
 """
 
 import json
+import threading
+import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from eth_abi.abi import encode
@@ -25,6 +29,12 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         yield opened
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What waits long for its block is not sent again for that."""
+    monkeypatch.setattr("desktop_app.adapters.chain.flights.RESEND_S", 60)
+
+
 def fresh() -> str:
     return str(Account.create().address)
 
@@ -34,7 +44,7 @@ def real(house: House) -> str:
 
 
 @pytest.mark.parametrize("verdict", ["lose", "refuse"])
-def test_an_answer_lost_after_the_send_does_not_send_twice(house: House, verdict: str) -> None:
+def test_an_answer_lost_after_the_send_does_not_send_twice(house: House, verdict: str, patient: None) -> None:
     sent: list[bytes] = []
 
     def weather(method: str, body: bytes) -> str:
@@ -53,7 +63,7 @@ def test_an_answer_lost_after_the_send_does_not_send_twice(house: House, verdict
     assert len(sent) == 4 and len(set(sent[:3])) == 1
 
 
-def test_a_node_that_knows_the_bytes_already_has_taken_them(house: House) -> None:
+def test_a_node_that_knows_the_bytes_already_has_taken_them(house: House, patient: None) -> None:
     sent: list[str] = []
 
     def weather(method: str, body: bytes) -> str:
@@ -84,6 +94,48 @@ def test_a_node_that_forgot_the_bytes_gets_them_again(house: House, monkeypatch:
         mined(house.relayer(opened, "deployer").mint(to, MicroUsd(7)))
         assert opened.balance(to)[0] == 7
     assert len(set(sent)) == 1 and len(sent) >= 2
+
+
+@contextmanager
+def forgetful(target: str) -> Iterator[str]:
+    """A node that answers once on a connection, seems to keep it, and closes it as the next question comes."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        answered = False
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            self.close_connection = self.answered
+            if self.answered:
+                return
+            self.answered = True
+            with urllib.request.urlopen(urllib.request.Request(target, body, {"Content-Type": "application/json"}), timeout=20) as response:
+                answer = response.read()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_connection_that_is_let_go_as_it_is_used_again_is_no_silence(house: House) -> None:
+    to = fresh()
+    with forgetful(real(house)) as url, house.chain(url) as opened:
+        mined(house.relayer(opened, "deployer").mint(to, MicroUsd(9)))
+        assert opened.balance(to)[0] == 9
 
 
 def test_a_dead_node_is_passed_over(house: House) -> None:
@@ -197,7 +249,10 @@ def test_two_relayers_with_one_key_find_their_way(house: House) -> None:
         assert one.balance(to)[0] == 505
 
 
-def test_a_chain_that_does_not_mine_in_time_is_said(house: House) -> None:
+def test_a_chain_that_does_not_mine_in_time_is_said(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    # the block is there, and only its receipt is withheld: given time enough, that would be taken for a stranger's work
+    monkeypatch.setattr("desktop_app.adapters.chain.flights._GONE_S", 60)
+
     def weather(method: str, _body: bytes) -> str:
         return 'text:{"jsonrpc":"2.0","id":0,"result":null}' if method == "eth_getTransactionReceipt" else "pass"
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias, Union
 
 import requests
+from urllib3.exceptions import ProtocolError
 
 Json: TypeAlias = Union[bool, int, float, str, "list[Json]", "dict[str, Json]", None]
 
@@ -127,10 +128,20 @@ class Nodes:
     def _answer(self, url: str, method: str, params: Sequence[Json]) -> Json:
         body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": method, "params": list(params)}).encode()
         try:
-            return self._post(url, body)
+            return self._posted(url, body)
         except (requests.RequestException, OSError, ValueError) as error:
             self.distrust(url)
             raise Unreachable(type(error).__name__) from error
+
+    def _posted(self, url: str, body: bytes) -> Json:
+        """A node may let go of a kept connection just as it is used again: then once more, over another. No question here does
+        harm when it is asked twice."""
+        try:
+            return self._post(url, body)
+        except requests.ConnectionError as error:
+            if not error.args or not isinstance(error.args[0], ProtocolError):
+                raise
+        return self._post(url, body)
 
     def _post(self, url: str, body: bytes) -> Json:
         session = self._local if url.startswith(_LOOPBACK) else self._remote
