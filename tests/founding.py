@@ -8,7 +8,7 @@ from desktop_app.wire.deployment import Deployment, Governance
 from desktop_app.wire.networks import practice_constants
 
 NATS: Final = "nats://127.0.0.1:4222"
-VOTES: Final = {"delay": 2, "voting_delay": 1, "voting_period": 5, "threshold": 1, "quorum": 10}
+VOTES: Final = {"delay": 2, "voting_delay": 1, "voting_period": 10, "threshold": 1, "quorum": 10}
 
 
 def terms(url: str, treasury: str, arbiter: str, guardian: str, *attestors: str, fee_bps: int = 10) -> Deployment:

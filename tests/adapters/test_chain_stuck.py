@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from eth_account import Account
 
-from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer
+from desktop_app.adapters.chain import Chain, Mined, Refused, Relayer, Sign
 from desktop_app.adapters.chain.fees import MOST_TIMES, Offer, raised
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd
@@ -83,6 +83,17 @@ def minting(house: House, market: Chain, aside: ThreadPoolExecutor, to: str, wai
     return deployer, aside.submit(deployer.mint, to, MicroUsd(5))
 
 
+def recording(house: House) -> tuple[Sign, list[dict[str, int | str]]]:
+    """The deployer's signer, and all that it has signed so far, oldest first; the mempool shows only the newest."""
+    signed: list[dict[str, int | str]] = []
+
+    def sign(transaction: dict[str, int | str]) -> bytes:
+        signed.append(transaction)
+        return house.signer("deployer")(transaction)
+
+    return sign, signed
+
+
 def test_what_waits_is_replaced_by_a_dearer_one_of_the_same_number(
     house: House, market: Chain, ground: Ground, aside: ThreadPoolExecutor
 ) -> None:
@@ -100,23 +111,22 @@ def test_what_waits_is_replaced_by_a_dearer_one_of_the_same_number(
     assert ground.count(deployer.address) == number + 1 and market.balance(to)[0] == 5
 
 
-def test_no_transaction_is_raised_above_its_ceiling(house: House, market: Chain, ground: Ground, aside: ThreadPoolExecutor) -> None:
+def test_no_transaction_is_raised_above_its_ceiling(
+    house: House, market: Chain, ground: Ground, aside: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ground.ask("evm_setAutomine", False)
-    to = fresh()
-    house_speed = pytest.MonkeyPatch()
-    house_speed.setattr("desktop_app.adapters.chain.flights.RAISE_S", 0.02)
-    try:
-        deployer, outcome = minting(house, market, aside, to)
-        number = ground.count(deployer.address)
-        until(lambda: number in waiting(ground, deployer.address))
-        first = price(ground, deployer.address, number)
-        until(lambda: price(ground, deployer.address, number)[0] * 9 // 8 > MOST_TIMES * first[0], 18)
-        time.sleep(0.5)
-        assert price(ground, deployer.address, number)[0] <= MOST_TIMES * first[0]
-        ground.ask("evm_mine")
-        mined(outcome.result())
-    finally:
-        house_speed.undo()
+    monkeypatch.setattr("desktop_app.adapters.chain.flights.RAISE_S", 0.02)
+    sign, signed = recording(house)
+    deployer = Relayer(market, house.keys.address("deployer"), sign, wait_s=120)
+    number = ground.count(deployer.address)
+    outcome = aside.submit(deployer.mint, fresh(), MicroUsd(5))
+    until(lambda: bool(signed))
+    ceiling = MOST_TIMES * int(signed[0]["maxFeePerGas"])
+    until(lambda: price(ground, deployer.address, number)[0] * 9 // 8 > ceiling, 60)
+    time.sleep(0.5)
+    assert max(int(one["maxFeePerGas"]) for one in signed) <= ceiling
+    ground.ask("evm_mine")
+    mined(outcome.result())
 
 
 def test_an_offer_is_raised_by_an_eighth_at_least_and_to_what_gas_costs_now() -> None:
@@ -175,8 +185,8 @@ def test_a_block_that_is_undone_is_waited_for_again(
     slow = replace(house, network=replace(house.network, confirmations=4))
     to = fresh()
     with slow.chain() as market:
+        number = ground.count(house.keys.address("deployer"))
         deployer, outcome = minting(slow, market, aside, to)
-        number = ground.count(deployer.address)
         until(lambda: ground.count(deployer.address) == number + 1)
         ground.ask("evm_mine")
         time.sleep(1.2)
@@ -220,8 +230,8 @@ def test_equal_deeds_at_the_same_time_are_one(house: House, market: Chain, groun
     number = ground.count(relayer.address)
     voucher = house.voucher(job, 10_000)
     outcomes = [aside.submit(house.relayer(market).redeem, *voucher) for _ in range(4)]
-    until(lambda: number in waiting(ground, relayer.address))
-    time.sleep(0.5)
+    # one that came to look only after the block would be told that it is done already
+    until(lambda: [one.waiters for one in relayer._sender._flights._open] == [4])
     assert list(waiting(ground, relayer.address)) == [number]
     ground.ask("evm_mine")
     assert len({mined(one.result()).transaction for one in outcomes}) == 1
@@ -238,10 +248,11 @@ def test_what_a_dead_run_left_in_the_way_is_replaced(house: House, market: Chain
     }  # fmt: skip
     ground.ask("eth_sendRawTransaction", "0x" + house.signer("deployer")(left).hex())
     to = fresh()
-    _, outcome = minting(house, market, aside, to)
+    sign, signed = recording(house)
+    outcome = aside.submit(Relayer(market, deployer, sign, 20).mint, to, MicroUsd(5))
     until(lambda: number + 1 in waiting(ground, deployer))
-    assert price(ground, deployer, number)[0] == 2 * GWEI  # everything else waits behind it
     until(lambda: waiting(ground, deployer)[number]["to"] == deployer.lower())
+    assert (signed[0]["nonce"], signed[0]["to"]) == (number + 1, house.network.usdc)  # behind it at first, as everything else
     assert price(ground, deployer, number)[0] > 2 * GWEI
     ground.ask("evm_mine")
     mined(outcome.result())

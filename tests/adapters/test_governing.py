@@ -140,7 +140,7 @@ def test_who_owns_no_gpu_decides_nothing(quick: Votes) -> None:
     mined(owner.propose(mine))
     quick.ground.wait(2)
     mined(deployer.vote(mine, Side.FOR))  # counts for nothing
-    quick.ground.wait(6)
+    quick.ground.wait(VOTES["voting_period"] + 1)
     standing = owner.standing(mine)
     assert standing is not None
     assert (standing.stage, standing.votes_for, standing.quorum) == (Stage.DEFEATED, 0, 0)
@@ -161,7 +161,7 @@ def test_nothing_is_done_before_its_time(quick: Votes) -> None:
     assert told(owner, proposal).startswith("the vote lasts until")
     mined(owner.vote(proposal, Side.FOR))
     assert refused(owner.queue(proposal)).error == "GovernorUnexpectedProposalState"
-    quick.ground.wait(6)
+    quick.ground.wait(VOTES["voting_period"] + 1)
     assert told(owner, proposal) == "it was voted for, and anyone may have it wait its time: 1 for, 0 against, 0 abstaining"
     mined(owner.queue(proposal))
     assert told(owner, proposal).startswith("it waits until")
