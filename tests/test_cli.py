@@ -19,6 +19,7 @@ from desktop_app import cli
 from desktop_app.__main__ import main
 from desktop_app.core import messages as m
 from desktop_app.core.presence import Presence
+from desktop_app.core.schedule import Zone
 from desktop_app.core.state import Sharing
 from desktop_app.wire import link
 from desktop_app.wire.profile import default
@@ -111,8 +112,14 @@ def test_a_pause_lasts_as_long_as_was_said(span: str, lasts: timedelta, capsys: 
     assert before <= until - lasts <= after
 
 
+def noon() -> Zone:
+    """Somewhere, on some meridian, it is noon: so that no test is about tomorrow while tomorrow begins."""
+    now = datetime.now(UTC)
+    return Zone("noon", (12 * 60 - (now.hour * 60 + now.minute) // 15 * 15) * 60)
+
+
 def test_until_tomorrow_is_six_in_the_morning_and_over_ends_it(capsys: Capsys) -> None:
-    with Agent(away(sharing=Sharing(on=True)), still) as agent:
+    with Agent(away(sharing=Sharing(on=True), zone=noon()), still) as agent:
         assert main(["pause", "until-tomorrow"]) == 0
         assert "Not sharing until 06:00 tomorrow: you paused it." in capsys.readouterr().out
         assert main(["pause", "over"]) == 0

@@ -1,8 +1,10 @@
 """The verbs of the command line that only look: status, wallet, tasks, doctor. See `test_cli.py`."""
 
+import io
 import json
 import threading
 import time
+from contextlib import redirect_stdout
 from dataclasses import replace
 
 from desktop_app.__main__ import main
@@ -41,24 +43,24 @@ def test_status_as_json_is_the_whole_state(capsys: Capsys) -> None:
 def test_watching_says_every_change_until_the_agent_ends(capsys: Capsys) -> None:
     with Agent(away(), still) as agent:
         done: list[int] = []
-        watching = threading.Thread(target=lambda: done.append(main(["status", "--watch"])))
-        watching.start()
-        out = _until(capsys, "Sharing is off")
-        agent.post(m.OwnerTurnedSharing(True))
-        agent.post(m.PresenceSensed(Presence()))
-        out += _until(capsys, "waits for the next task")
+        with redirect_stdout(io.StringIO()) as said:
+            watching = threading.Thread(target=lambda: done.append(main(["status", "--watch"])))
+            watching.start()
+            _until(said, "Sharing is off")
+            agent.post(m.OwnerTurnedSharing(True))
+            agent.post(m.PresenceSensed(Presence()))
+            _until(said, "waits for the next task")
     watching.join(20)
     assert done == [3]
     assert "The agent has gone." in capsys.readouterr().err
 
 
-def _until(capsys: Capsys, words: str) -> str:
-    out, end = "", time.monotonic() + 20
-    while words not in out:
-        assert time.monotonic() < end, out
-        out += capsys.readouterr().out
+def _until(said: io.StringIO, words: str) -> None:
+    """Read beside the thread that writes, so nothing is taken away: what is said between a look and the taking would be lost."""
+    end = time.monotonic() + 20
+    while words not in said.getvalue():
+        assert time.monotonic() < end, said.getvalue()
         time.sleep(0.02)
-    return out
 
 
 def test_the_wallet_shows_three_numbers_and_where_the_money_came_from(capsys: Capsys) -> None:

@@ -21,6 +21,7 @@ class Engine:
         self.heard: list[link.Frame] = []
         self._guests: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._mouth = threading.Lock()  # a guest that has been welcomed is one that `send` reaches
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -48,8 +49,9 @@ class Engine:
 
     def send(self, frame: bytes) -> None:
         """A frame to every guest."""
-        for guest in self._guests:
-            guest.sendall(frame)
+        with self._mouth:
+            for guest in self._guests:
+                guest.sendall(frame)
 
     def publish(self, state: State) -> None:
         """Another state to every guest, and to those to come."""
@@ -75,11 +77,12 @@ class Engine:
                 guest, _ = self._server.accept()
             except OSError:
                 return
-            with suppress(OSError):  # a guest may go as soon as it has come
-                guest.sendall(self._hello)
-                if self._state is not None:
-                    guest.sendall(link.encode_snapshot(self._state))
-            self._guests.append(guest)
+            with self._mouth:
+                with suppress(OSError):  # a guest may go as soon as it has come
+                    guest.sendall(self._hello)
+                    if self._state is not None:
+                        guest.sendall(link.encode_snapshot(self._state))
+                self._guests.append(guest)
             self._start(self._listen, guest)
 
     def _listen(self, guest: socket.socket) -> None:

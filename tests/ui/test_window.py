@@ -201,13 +201,13 @@ def test_the_sidebar_turns_the_pages(opened: Opened, qtbot: QtBot) -> None:
 
 
 def test_small_windows_scroll_instead_of_cutting(opened: Opened, qtbot: QtBot) -> None:
-    opened.window.resize(opened.window.minimumSize())
+    window = opened.window
+    window.resize(window.minimumSize())
     for page in ("home", "schedule", "safety", "wallet"):
-        opened.window.show_page(page)
-        opened.window.show_heard(states.cashing(Stage.SENT))
+        window.show_page(page)
+        window.show_heard(states.cashing(Stage.SENT))
         qtbot.wait(1)
-    assert opened.window.width() <= 640
-    assert opened.window.height() <= 400
+        qtbot.waitUntil(lambda: window.width() <= 640 and window.height() <= 400, timeout=20_000)
 
 
 def test_copying_the_address(opened: Opened, qtbot: QtBot) -> None:
@@ -219,7 +219,7 @@ def test_copying_the_address(opened: Opened, qtbot: QtBot) -> None:
     assert QGuiApplication.clipboard().text() == states.ADDRESS
     assert button.text() == "Copied"
     assert button.width() == width
-    qtbot.waitUntil(lambda: button.text() == "Copy address", timeout=4_000)
+    qtbot.waitUntil(lambda: button.text() == "Copy address", timeout=20_000)
 
 
 def test_the_qr_code_is_the_address(opened: Opened) -> None:
