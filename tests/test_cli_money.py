@@ -1,6 +1,7 @@
 """The command line where the wallet's secret and money are concerned: unlock and cash-out. See `test_cli.py`."""
 
 import io
+import threading
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from desktop_app.core import effects as e
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import CashOut, Stage
 from desktop_app.core.state import State, Wallet
+from desktop_app.wire.guest import Guest
 from tests import builders
 from tests.scripted_agent import FRESH, RIGHT, Agent, Capsys, away, paying, still
 
@@ -122,6 +124,16 @@ def test_a_refused_cash_out_says_why(capsys: Capsys) -> None:
         assert "this wallet's own address" in capsys.readouterr().out
 
 
+def owner_loses_patience(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The owner says yes, and from then on waits no longer than that; for the offer there was all the time."""
+
+    def yes(_prompt: str) -> str:
+        monkeypatch.setattr(money, "CASH_OUT_PATIENCE_S", seconds)
+        return "yes"
+
+    monkeypatch.setattr("builtins.input", yes)
+
+
 def test_a_cash_out_that_nobody_moves_is_called_off(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(money, "CASH_OUT_PATIENCE_S", 0.5)
     with Agent(asking(), still) as agent:
@@ -136,9 +148,9 @@ def test_a_signed_cash_out_is_reported_as_it_stands_and_a_second_one_is_not_begu
         if not isinstance(effect, e.SendCashOut):
             paying(agent, effect)
 
-    monkeypatch.setattr(money, "CASH_OUT_PATIENCE_S", 1.0)
+    owner_loses_patience(monkeypatch, 1.0)
     with Agent(asking(), slow) as agent:
-        assert main(["cash-out", FRESH, "--yes"]) == 1
+        assert main(["cash-out", FRESH]) == 1
         assert capsys.readouterr().out.endswith("Signed; being sent\n")
         first = agent.effects[-1]
         assert isinstance(first, e.SendCashOut)
@@ -148,3 +160,29 @@ def test_a_signed_cash_out_is_reported_as_it_stands_and_a_second_one_is_not_begu
     held: CashOut | None = agent.state.cash_out
     assert held is not None
     assert held.id == first.cash_out.id
+
+
+def test_a_cash_out_that_is_called_off_too_late_is_not_said_to_be_unsent(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+    signed = threading.Event()
+    post = Guest.post
+
+    def slow(agent: Agent, effect: e.Effect) -> None:
+        if isinstance(effect, e.SendCashOut):
+            signed.set()
+        else:
+            paying(agent, effect)
+
+    def posted(guest: Guest, message: m.OwnerMessage) -> None:
+        """By the time the owner calls it off it is signed."""
+        assert not isinstance(message, m.OwnerCancelledCashOut) or signed.wait(20)
+        post(guest, message)
+
+    monkeypatch.setattr(Guest, "post", posted)
+    owner_loses_patience(monkeypatch, 0.0)
+    with Agent(asking(), slow) as agent:
+        assert main(["cash-out", FRESH]) == 1
+        assert signed.wait(20)
+    out, err = capsys.readouterr()
+    assert "nothing was sent" not in err and out.endswith("Signed; being sent\n")
+    assert agent.state.cash_out is not None
+    assert agent.state.cash_out.stage is Stage.SIGNED

@@ -19,6 +19,7 @@ from desktop_app.wire.guest import Guest
 
 CASH_OUT_PATIENCE_S = 120.0
 CANCEL_PATIENCE_S = 10.0
+_GONE_OUT = UNSTOPPABLE | {Stage.CONFIRMED, Stage.FAILED}
 
 
 def unlock(guest: Guest, _chosen: argparse.Namespace) -> int:
@@ -93,9 +94,12 @@ def _agreed() -> bool:
 
 
 def _cancel(guest: Guest, name: str, words: str) -> int:
-    """Call it off, and stay until that was heard."""
+    """Call it off, and stay until that was heard. Where the word came too late, say how the cash-out stands instead."""
     guest.post(messages.OwnerCancelledCashOut(name))
-    guest.wait_for(lambda state: state.cash_out is None or state.cash_out.stage not in OPEN_STAGES, CANCEL_PATIENCE_S)
+    guest.wait_for(lambda state: state.cash_out is None or state.cash_out.stage not in OPEN_STAGES - UNSTOPPABLE, CANCEL_PATIENCE_S)
+    now = guest.state.cash_out
+    if now is not None and now.id == name and now.stage in _GONE_OUT:
+        return _end_cash_out(guest, name, now)
     print(words, file=sys.stderr)
     return 1
 
