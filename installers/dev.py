@@ -19,6 +19,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Sequence
@@ -254,13 +255,27 @@ def become(command: list[str]) -> int:
 
 
 def finished(command: list[str]) -> int:
-    """Run to the end. The interrupt key reaches the command too, which then cleans up after itself: it is waited for."""
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
+    """Run to the end. The interrupt key reaches the command too, which then cleans up after itself: it is waited for.
+
+    Also when the key is pressed while the command is only being started; pressed twice, nothing is waited for.
+    """
+    pressed: list[int] = []
+
+    def interrupted(number: int, _frame: object) -> None:
+        pressed.append(number)
+        if len(pressed) > 1:
+            raise KeyboardInterrupt
+
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:  # who was made deaf to the key stays so, and so does the command
+        signal.signal(signal.SIGINT, interrupted)
+    try:
+        status = subprocess.Popen(command, cwd=ROOT).wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+    return status
 
 
 PARALLEL = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]

@@ -207,3 +207,28 @@ except KeyboardInterrupt:
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(20) == 130
     assert cleaned.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a POSIX signal")
+@pytest.mark.parametrize(("presses", "waited_for"), [(1, True), (2, False)])
+def test_the_interrupt_key_waits_also_for_a_child_that_is_just_being_started(tmp_path: Path, presses: int, waited_for: bool) -> None:
+    ended = tmp_path / "ended"
+    child = f"import sys, pathlib; sys.stdin.read(); pathlib.Path({str(ended)!r}).touch()"
+    script = f"""
+import os, runpy, signal, subprocess, sys, threading
+class Pressed(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options, stdin=subprocess.PIPE)
+        if {waited_for}:
+            threading.Timer(0.6, self.stdin.close).start()
+        for _ in range({presses}):
+            os.kill(os.getpid(), signal.SIGINT)
+dev = runpy.run_path({str(SCRIPT)!r})
+subprocess.Popen = Pressed
+try:
+    dev["finished"]([sys.executable, "-c", {child!r}])
+except KeyboardInterrupt:
+    print({str(ended)!r} if os.path.exists({str(ended)!r}) else "", end="")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr, bool(done.stdout)) == (0, "", waited_for)
