@@ -81,7 +81,9 @@ def _written(place: Path, word: str) -> str:
 def _listeners(stack: ExitStack, root: Path, runtime: Path, word: str) -> dict[str, socket.socket]:
     tcp, udp, packets = socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET
     x_place = Path(f"/tmp/.X11-unix/X{_x_number()}")
-    x_place.parent.mkdir(exist_ok=True, mode=0o1777)
+    with suppress(FileExistsError):
+        x_place.parent.mkdir()
+        x_place.parent.chmod(0o1777)  # of a mode given to mkdir the umask leaves less, and other users are to bind there too
     stack.callback(x_place.unlink, missing_ok=True)
     wanted: dict[str, tuple[int, int, object]] = {
         "tcp": (socket.AF_INET, tcp, ("127.0.0.1", 0)), "udp": (socket.AF_INET, udp, ("127.0.0.1", 0)),
