@@ -162,6 +162,9 @@ _LOOKS: dict[str, Callable[[str], list[str]]] = {"process": _processes, "thread"
 
 def family(process: psutil.Process | None = None) -> list[psutil.Process]:
     """All living descendants of a process (this one's by default), without the desktop that the whole test run shares."""
-    everyone = (process or psutil.Process()).children(recursive=True)
-    desktop = {one.pid for one in everyone if one.name() in _DESKTOP}
-    return [one for one in everyone if one.pid not in desktop and one.ppid() not in desktop]
+    told = {}
+    for one in (process or psutil.Process()).children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has ended since
+            told[one] = one.name(), one.ppid()
+    desktop = {one.pid for one, (name, _) in told.items() if name in _DESKTOP}
+    return [one for one, (_, parent) in told.items() if one.pid not in desktop and parent not in desktop]

@@ -7,12 +7,13 @@ import json
 import struct
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from desktop_app.adapters.supervisor.watch import Patience
 from desktop_app.core import messages as m
@@ -97,7 +98,13 @@ def unharmed(home: House) -> str:
         if isinstance(message, m.WorkerFinished):
             break
     # a sandbox lives as long as anything in it; other tests may keep servers of theirs
-    return "; a sandbox was left" if any(one.name() == "bwrap" for one in family()) else ""
+    return "; a sandbox was left" if any(map(_is_sandbox, family())) else ""
+
+
+def _is_sandbox(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):  # it has ended since
+        return process.name() == "bwrap"
+    return False
 
 
 def ended(
