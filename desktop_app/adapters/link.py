@@ -115,7 +115,8 @@ class Link:
         await guest.say(link.encode_hello(os.getpid()))
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(guest.news.wait(), link.BEAT_S)
+                async with asyncio.timeout(link.BEAT_S):  # `wait_for` can swallow its cancellation before Python 3.12
+                    await guest.news.wait()
             # Without news a greeting says that this loop, which is the engine's own, still turns.
             word = self._snapshot() if guest.news.is_set() else link.encode_hello(os.getpid())
             guest.news.clear()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from desktop_app.adapters.link import GUESTS_MOST
+from desktop_app.adapters.link import GUESTS_MOST, PUBLISH_EVERY_S
 from desktop_app.core import messages as m
 from desktop_app.core.schedule import Zone
 from desktop_app.core.state import State
@@ -227,6 +227,18 @@ async def test_a_guest_that_does_not_read_cannot_hold_up_the_end(tmp_path: Path)
                 agent.show(floor(agent.state, amount))
                 await asyncio.sleep(0.12)
             await asyncio.wait_for(agent.link.close(), 3)
+
+
+async def test_a_guest_is_let_go_in_the_very_moment_of_news(agent: Agent) -> None:
+    guest = await agent.guest()
+    await guest.until(lambda state: True)
+    await asyncio.sleep(2 * PUBLISH_EVERY_S)  # until nothing but news is waited for
+    (serving,) = agent.link._guests.values()
+    agent.show(floor(agent.state, 5))
+    serving.cancel()
+    await asyncio.wait((serving,), timeout=10)
+    assert serving.done()
+    assert await guest.hung_up()
 
 
 async def test_closing_a_link_that_never_opened_is_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -73,14 +74,22 @@ async def test_the_socket_of_an_agent_that_died_is_replaced(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can become another user")
-async def test_another_user_is_turned_away_even_if_the_folder_were_open(agent: Agent) -> None:
-    for place in (agent.path, *list(agent.path.parents)[:-1]):
-        if str(place).startswith("/tmp/"):
-            place.chmod(0o777)
+async def test_another_user_is_turned_away_even_if_the_folder_were_open() -> None:
+    """Not in pytest's own folder, which another run beside this one shuts again."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o777)
+        async with opened(Path(folder)) as agent:
+            agent.path.parent.chmod(0o777)
+            agent.path.chmod(0o777)
+            assert await _another_user_at(agent.path) == (0, b"")
+
+
+async def _another_user_at(path: Path) -> tuple[int | None, bytes]:
+    """How many bytes another user was told, and what went wrong."""
     program = (
         "import os, socket, sys; os.setgid(12345); os.setuid(12345); s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); "
         "s.settimeout(5); sys.exit(len(s.recv(100)))"
     )
-    child = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", program, str(agent.path), stderr=subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(sys.executable, "-I", "-c", program, str(path), stderr=subprocess.PIPE)
     _, error = await child.communicate()
-    assert (child.returncode, error) == (0, b"")
+    return child.returncode, error
