@@ -127,19 +127,24 @@ class Bus:
         async def troubled(error: Exception) -> None:
             _log.info("market connection: %r", error)
 
-        await client.connect(
-            servers=list(endpoint.urls),
-            user=endpoint.user,
-            password=endpoint.password,
-            name=endpoint.user,
-            inbox_prefix=f"_INBOX_{endpoint.user}",
-            allow_reconnect=False,
-            connect_timeout=3,
-            ping_interval=20,
-            max_outstanding_pings=2,
-            closed_cb=closed,
-            error_cb=troubled,
-        )
+        try:
+            await client.connect(
+                servers=list(endpoint.urls),
+                user=endpoint.user,
+                password=endpoint.password,
+                name=endpoint.user,
+                inbox_prefix=f"_INBOX_{endpoint.user}",
+                allow_reconnect=False,
+                connect_timeout=3,
+                ping_interval=20,
+                max_outstanding_pings=2,
+                closed_cb=closed,
+                error_cb=troubled,
+            )
+        except BaseException:
+            with contextlib.suppress(*BROKEN):
+                await client.close()  # the library leaves a socket it could not use to the garbage collector
+            raise
         return session
 
 

@@ -94,7 +94,8 @@ class Offering:
         try:
             async with Puller(session, wire.TASKS, wire.task_consumer(offer.tier)) as puller:
                 self._puller = puller
-                while (delivery := await puller.next()) is not None:
+                # an offer that was withdrawn before there was anything to stop would wait here for ever
+                while self._offer is offer and (delivery := await puller.next()) is not None:
                     if self._offer is not offer:
                         await session.again(delivery.token)
                         return
