@@ -52,6 +52,8 @@ class _Attributes(ctypes.Structure):
 
 
 _ERROR_HANDLER = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+_ignore = _ERROR_HANDLER(lambda display, event: 0)  # a window may go between being listed and being looked at
+"""Kept while the process lives: Xlib has one handler for everybody, and calls it also after a watch has ended."""
 
 
 class TrayWatch:
@@ -62,8 +64,7 @@ class TrayWatch:
         self._x11.XOpenDisplay.restype = ctypes.c_void_p
         self._x11.XInternAtom.restype = ctypes.c_ulong
         self._x11.XDefaultRootWindow.restype = ctypes.c_ulong
-        self._ignore = _ERROR_HANDLER(lambda display, event: 0)  # a window may go between being listed and being looked at
-        self._x11.XSetErrorHandler(self._ignore)
+        self._x11.XSetErrorHandler(_ignore)
         self._display = ctypes.c_void_p(self._x11.XOpenDisplay(display.encode()))
         if not self._display:
             raise RuntimeError(f"the display {display} does not answer")
