@@ -19,10 +19,15 @@ def end_with_parent() -> None:
     threading.Thread(target=_watch, name="lifeline", daemon=True).start()
 
 
-def die_with_parent() -> None:
-    """Linux: SIGKILL when the thread that started this process ends. Also run between fork and exec, for programs not ours."""
+def die_with_parent(parent: int | None = None) -> None:
+    """Linux: SIGKILL when the thread that started this process ends. Also run between fork and exec, for programs not ours.
+
+    A parent that died before the kernel was asked is not told of any more, so whoever knows its process names it.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if parent is not None and os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _watch() -> None:

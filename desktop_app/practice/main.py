@@ -56,13 +56,22 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def run(folder: Folder, stop: threading.Event) -> None:
-    """Start the parts and keep them until `stop`; call from the main thread, whose end ends them."""
-    ports = choose_ports(folder)
+    """Start the parts and keep them until `stop`; call from the main thread, whose end ends them.
+
+    A port is free when it is chosen and taken only later; where somebody else was quicker, all begins anew on other ports.
+    """
+    while not stop.is_set():
+        _run_on(folder, choose_ports(folder), stop)
+
+
+def _run_on(folder: Folder, ports: Ports, stop: threading.Event) -> None:
+    """Until `stop`, or until a part has died and its port is another's."""
     parts = _parts(folder, ports)
+    listening = tuple(zip(parts, (ports.nats, ports.chain), strict=False))
     try:
         for part in parts:
             part.start()
-        while not stop.wait(LOOK_EVERY_S):
+        while not stop.wait(LOOK_EVERY_S) and not any(part.pid is None and not is_free(port) for part, port in listening):
             for part in parts:
                 part.look()
     finally:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from desktop_app.practice.lifeline import die_with_parent
@@ -54,7 +55,7 @@ class Part:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent if sys.platform == "linux" else None,
+                preexec_fn=partial(die_with_parent, os.getpid()) if sys.platform == "linux" else None,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
         self._began, self._again_at = self._clock(), None

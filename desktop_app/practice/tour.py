@@ -35,6 +35,7 @@ TASKS_FIRST = 3
 START_S = 90.0
 TASK_S = 180.0
 CASH_OUT_S = 60.0
+END_S = 30.0
 TAKE_BACK_AT = 0.3  # of the fourth task
 SHARE_BPS = 3_000
 
@@ -50,7 +51,7 @@ def main(_arguments: Sequence[str]) -> int:
             with _guest(profile, process) as guest:
                 good = Tour(guest, profile, passphrase).walk()
                 guest.post(messages.OwnerQuit())
-                good &= guest.wait_for_end(30.0)
+                good &= guest.wait_for_end(END_S)
     print(f"\n{'Everything added up' if good else 'Something did not add up'}; {time.monotonic() - began:.0f} s in all.")
     return 0 if good else 1
 
@@ -248,11 +249,15 @@ def _agent(profile: Profile) -> Iterator[subprocess.Popen[bytes]]:
         )
     try:
         yield process
-        process.wait(30)
+        process.wait(END_S)
     finally:
         if process.poll() is None:
-            process.kill()
-            process.wait()
+            process.terminate()  # so that what it has started ends too, and writes no more into a folder that is being removed
+            try:
+                process.wait(END_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 @contextmanager

@@ -52,7 +52,7 @@ class AgentSide:
     def wallet(self) -> str:
         return self.keys.address(WALLET)
 
-    async def wait(self, kind: type[_M], count: int = 1, timeout_s: float = 60) -> _M:
+    async def wait(self, kind: type[_M], count: int = 1, timeout_s: float = 240) -> _M:
         try:
             async with asyncio.timeout(timeout_s):
                 while len(found := [one for one in self.posted if isinstance(one, kind)]) < count:
@@ -111,7 +111,7 @@ class AgentSide:
         )
         return SignedReceipt(receipt, self.keys.sign_message(OPERATOR, canonical(receipt)))
 
-    async def paid(self, least: int, timeout_s: float = 30) -> int:
+    async def paid(self, least: int, timeout_s: float = 240) -> int:
         """The wallet's balance once it is at least so much."""
         end = time.monotonic() + timeout_s
         while (balance := (await asyncio.to_thread(self.chain.balance, self.wallet))[0]) < least:

@@ -26,8 +26,8 @@ MONEY = 10**21
 class ChainProcess:
     """One run of the chain's process."""
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
-        words = [sys.executable, "-m", "tests.practice.chain_process", str(folder), str(port), f"{RICH.address}={MONEY}"]
+    def __init__(self, folder: Path, port: int = 0, every: float = 1.0) -> None:
+        words = [sys.executable, "-m", "tests.practice.chain_process", str(folder), str(port), f"{RICH.address}={MONEY}", f"every={every}"]
         self._log = (folder.parent / "chain.log").open("ab")
         self.process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log)
         assert self.process.stdout is not None

@@ -56,13 +56,14 @@ def test_kill_9_in_a_stream_of_transactions_loses_nothing_acknowledged(tmp_path:
                 assert running.web3.eth.get_transaction_receipt(one)["blockHash"] == block_hash
             nonce = running.web3.eth.get_transaction_count(RICH.address, "pending")
             assert nonce >= len(acknowledged)
-            killer = threading.Timer(dice.uniform(0.1, 2.0), running.process.kill)
-            killer.start()
+            killer, before = threading.Timer(dice.uniform(0.1, 2.0), running.process.kill), len(acknowledged)
             try:
                 while True:
                     one = running.send(nonce)
                     acknowledged.append(one)
                     nonce += 1
+                    if len(acknowledged) == before + 4:  # so that there is something to lose, however slow the machine
+                        killer.start()
                     look(running, acknowledged[-20:], receipts, blocks)
             except OSError:
                 killer.join()
@@ -86,9 +87,8 @@ def look(running: ChainProcess, sent: list[HexBytes], receipts: dict[HexBytes, b
 
 
 def test_accepted_and_not_mined_is_mined_after_a_kill(tmp_path: Path) -> None:
-    with chain(tmp_path / "chain") as running:
-        wait_for_receipts(running, [running.send(0)])
-        # a block was just made, so these wait up to a second, and the kill comes first
+    with chain(tmp_path / "chain", every=300) as running:
+        wait_for_receipts(running, [running.send(0)])  # at once; the next block is far away, and the kill comes first
         waiting = [running.send(1), running.send(2)]
         with pytest.raises(TransactionNotFound):
             running.web3.eth.get_transaction_receipt(waiting[1])
@@ -97,13 +97,19 @@ def test_accepted_and_not_mined_is_mined_after_a_kill(tmp_path: Path) -> None:
         wait_for_receipts(running, waiting)
 
 
-def test_blocks_come_at_once_and_then_at_most_one_a_second(tmp_path: Path) -> None:
+def test_the_first_block_comes_at_once(tmp_path: Path) -> None:
+    with chain(tmp_path / "chain", every=300) as running:
+        time.sleep(0.5)  # nothing is there to be mined
+        wait_for_receipts(running, [running.send(0)])
+
+
+def test_blocks_come_at_most_one_a_second(tmp_path: Path) -> None:
     with chain(tmp_path / "chain") as running:
         began = time.monotonic()
         wait_for_receipts(running, [running.send(0)])
-        assert time.monotonic() - began < 0.9
         sent = [running.send(nonce) for nonce in range(1, 20)]
         while time.monotonic() - began < 3.0:
+            newest = time.time()
             sent.append(running.send(len(sent) + 1))
             time.sleep(0.05)
         wait_for_receipts(running, sent)
@@ -112,7 +118,7 @@ def test_blocks_come_at_once_and_then_at_most_one_a_second(tmp_path: Path) -> No
         assert head <= took + 2
         stamps = [running.web3.eth.get_block(number)["timestamp"] for number in range(head + 1)]
         assert all(later > earlier for earlier, later in pairwise(stamps))
-        assert abs(stamps[-1] - time.time()) <= 3
+        assert int(newest) <= stamps[-1] <= time.time() + 1
         # nothing to mine: no block comes
         time.sleep(1.5)
         assert running.web3.eth.block_number == head
@@ -168,9 +174,12 @@ def test_it_ends_though_told_between_two_connections(tmp_path: Path) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
         client.sendall(b"POST / HTTP/1.1\r\n\r\n")
         assert client.recv(100).startswith(b"HTTP/1.1 403")
+        at_the_door = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(12)]
         server.stop()
         told.set()
         accepting.join(timeout=20)
+        for one in at_the_door:
+            one.close()
     assert not accepting.is_alive()
     assert server.fileno() == -1
     store.close()

@@ -9,11 +9,12 @@ import threading
 import time
 from pathlib import Path
 
+import msgspec
 import psutil
 import pytest
 
 from desktop_app.core.errors import AppError
-from desktop_app.practice import nats
+from desktop_app.practice import main, nats
 from desktop_app.practice.folder import ATTESTOR, DEPLOYER, RENTER, Folder
 from desktop_app.practice.main import Ports, choose_ports, only_one, run
 from desktop_app.practice.parts import FIRST_PAUSE_S, Part, free_port, is_free
@@ -69,7 +70,7 @@ def test_a_part_that_will_not_end_is_made_to(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("desktop_app.practice.parts.END_PATIENCE_S", 0.3)
     part = Part("stubborn", STUBBORN, tmp_path)
     part.start()
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while "up" not in (tmp_path / "stubborn.log").read_text():
         assert time.monotonic() < end
         time.sleep(0.02)
@@ -112,6 +113,44 @@ def test_the_two_servers_never_choose_one_port(tmp_path: Path, monkeypatch: pyte
         assert {chosen.nats, chosen.chain} == two
 
 
+def test_a_port_that_somebody_took_meanwhile_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("desktop_app.practice.main.PORT_PATIENCE_S", 0.1)
+    folder, stop, looks, parts = Folder(tmp_path), threading.Event(), list[int](), main._parts
+
+    def hasty(port: int) -> bool:
+        """When the ports are chosen, the other is not there yet."""
+        looks.append(port)
+        return len(looks) <= 2 or is_free(port)
+
+    monkeypatch.setattr("desktop_app.practice.main.is_free", hasty)
+    monkeypatch.setattr(
+        "desktop_app.practice.main._parts", lambda folder, ports: (parts(folder, ports)[0], Part("chain", SLEEP, folder.logs))
+    )
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = int(other.getsockname()[1])
+        folder.ports.write_bytes(msgspec.json.encode(Ports(taken, free_port())))
+        running = threading.Thread(target=run, args=(folder, stop), name="practice")
+        running.start()
+        try:
+            end = time.monotonic() + 30
+            while (market := msgspec.json.decode(folder.ports.read_bytes(), type=Ports).nats) == taken or is_free(market):
+                assert time.monotonic() < end, f"{market}; {taken} was taken"
+                time.sleep(0.05)
+        finally:
+            stop.set()
+            running.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what only Linux is asked for")
+@pytest.mark.parametrize(("parent", "status", "said"), [("os.getppid()", 0, "alive\n"), ("os.getppid() + 1", -signal.SIGKILL, "")])
+def test_whose_parent_died_before_it_could_ask_to_die_with_it_dies_too(parent: str, status: int, said: str) -> None:
+    words = f"import os; from desktop_app.practice.lifeline import die_with_parent; die_with_parent({parent}); print('alive')"
+    done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (status, said)
+
+
 def test_only_one_network_per_profile(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with only_one(folder), pytest.raises(AppError, match="running already"), only_one(folder):
@@ -135,7 +174,7 @@ def test_logins_are_made_once_and_for_the_owner_alone(tmp_path: Path) -> None:
 def test_a_stranger_is_not_let_into_the_server(tmp_path: Path) -> None:
     config = nats.write_config(tmp_path, port := free_port(), nats.make_logins(tmp_path))
     with subprocess.Popen([str(nats.server_binary()), "-c", str(config)], stderr=subprocess.DEVNULL) as server:
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while is_free(port):
             assert time.monotonic() < end
             time.sleep(0.02)

@@ -34,6 +34,7 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = False
     block_on_close = True
+    request_queue_size = MOST_CONNECTIONS  # as many may wait while the accepting thread does; `stop` must get in, too
     # Else what clients have not yet closed of a killed chain keeps its port from the next one; on Windows it means theft.
     allow_reuse_address = os.name == "posix"
 
