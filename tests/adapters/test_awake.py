@@ -14,7 +14,7 @@ import pytest
 from jeepney import HeaderFields, Message
 
 from desktop_app.adapters import awake
-from desktop_app.adapters.awake import Awake
+from desktop_app.adapters.awake import Awake, services
 from tests.fakes.dbus import Answer, FakeBus, Service, service
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="on other systems it is wakepy's own way, which needs that system")
@@ -23,6 +23,13 @@ GNOME = "org.gnome.SessionManager"
 POWER = "org.freedesktop.PowerManagement"
 LOGIND = "org.freedesktop.login1"
 DESKTOPS = [(GNOME, "Uninhibit"), (POWER, "UnInhibit")]
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services that answer are waited for, however long this process or theirs stands still."""
+    monkeypatch.setattr(awake, "PATIENCE_S", 60.0)
+    monkeypatch.setattr(services, "ANSWER_S", 30.0)
 
 
 @pytest.fixture
@@ -168,7 +175,8 @@ def test_nothing_is_started_by_being_asked(bus: FakeBus, system: FakeBus, keeper
 
 @pytest.mark.parametrize("kind", ["desktop", "logind"])
 def test_who_dies_holds_nothing(bus: FakeBus, system: FakeBus, kind: str) -> None:
-    script = "from desktop_app.adapters.awake import Awake; import time; print(Awake().hold(), flush=True); time.sleep(60)"
+    patient = "from desktop_app.adapters.awake import services; awake.PATIENCE_S = services.ANSWER_S = 30"
+    script = f"import time; from desktop_app.adapters import awake; {patient}; print(awake.Awake().hold(), flush=True); time.sleep(60)"
     command = [sys.executable, "-c", script]
     environment = os.environ | places(bus, system)
     with desktop(bus, GNOME if kind == "desktop" else "org.example.Unused") as one, logind(system) as (_, reader):

@@ -20,6 +20,7 @@ _T = TypeVar("_T")
 PATIENCE_S = 0.008
 """For each of four parts, so that the whole look stays under 50 ms whoever hangs."""
 
+XWAYLAND = "Xwayland"  # the X server inside a Wayland session
 _XWAYLAND_EVERY_S = 5.0
 
 
@@ -75,4 +76,4 @@ class LinuxEyes:
         if time.monotonic() - self._looked_for_x < _XWAYLAND_EVERY_S:
             return False
         self._looked_for_x = time.monotonic()
-        return runs("Xwayland")
+        return runs(XWAYLAND)
