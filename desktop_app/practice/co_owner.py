@@ -18,7 +18,7 @@ from desktop_app.wire.profile import Profile
 
 GIFT_WEI: Final = 10**16
 _TRANSFER_GAS: Final = 21_000
-_PATIENCE_S: Final = 15.0
+_PATIENCE_S: Final = 60.0
 
 
 def co_own(chain: Chain, profile: Profile, passphrase: str, account: int, bps: int) -> str:

@@ -78,6 +78,16 @@ def standing(practice: Path, laid: tuple[Trap, ...]) -> list[tuple[wire.LeaseRec
     return found
 
 
+def standing_at_last(practice: Path, laid: tuple[Trap, ...]) -> list[tuple[wire.LeaseRecord, bool]]:
+    """`standing`, once none is queued: the agent has said so, and the pool and the server act on it a moment later."""
+    end = time.monotonic() + 60
+    found = standing(practice, laid)
+    while any(queued or record.standing is not wire.Standing.DEAD for record, queued in found) and time.monotonic() < end:
+        time.sleep(0.2)
+        found = standing(practice, laid)
+    return found
+
+
 async def _in_session(practice: Path, work: Any) -> None:
     network = load_practice(practice / "network.json")
     mine = login(practice, POOL)

@@ -101,7 +101,7 @@ class House:
         """The task's own process, inside its sandbox."""
         return [
             one
-            for agent in self.processes("desktop_app", "agent")
+            for agent in self.processes("-m desktop_app agent")
             for one in _descendants(agent)
             if _has(one, ("runpy",))
         ]

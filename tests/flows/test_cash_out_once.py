@@ -17,7 +17,7 @@ from desktop_app.practice.folder import DEPLOYER, Folder
 from desktop_app.wire.networks import load_practice
 from tests.flows.house import House, frozen
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_killed_when_signed_it_pays_once(house: House) -> None:

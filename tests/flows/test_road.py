@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_an_owner_earns_pauses_cashes_out_and_leaves(house: House) -> None:
-    house.wait("a wallet opened by the passphrase file, and the market", lambda state: state.wallet.ready and state.market.connected, 120)
+    house.wait("a wallet opened by a passphrase file, and the market", lambda state: state.wallet.ready and state.market.connected, LONG_S)
     house.sublet("share", "on")
     house.wait("a first payment", lambda state: state.wallet.paid > 0, LONG_S)
     _pause_and_resume(house)
@@ -37,18 +37,18 @@ def test_an_owner_earns_pauses_cashes_out_and_leaves(house: House) -> None:
 
 
 def _pause_and_resume(house: House) -> None:
-    house.wait("a task under way", _running, 120)
+    house.wait("a task under way", _running, LONG_S)
     before = len(house.wait("the state", lambda _state: True, 10).give_backs)
     assert "you paused it" in house.sublet("pause", "15m")
     state = house.wait("the GPU", lambda state: len(state.give_backs) > before, 20)
     record = state.give_backs[0]
     assert record.trigger is Trigger.SNOOZE
     assert record.stopped_ms <= 2_000  # the benchmark measures it; here other tests share the cores
-    state = house.wait("the task handed back", lambda state: state.task is None, 60)
+    state = house.wait("the task handed back", lambda state: state.task is None, LONG_S)
     assert state.sharing.on
     assert not house.worker()
     house.sublet("pause", "over")
-    house.wait("work again", _running, 120)
+    house.wait("work again", _running, LONG_S)
 
 
 def _verbs_tell_the_same(house: House, state: State) -> None:
@@ -86,7 +86,7 @@ def _cash_out(house: House, state: State) -> None:
 
 def _leave(house: House) -> None:
     assert "Your GPU is yours." in house.sublet("quit")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while left := house.processes():
         assert time.monotonic() < end, left
         time.sleep(0.1)
@@ -117,7 +117,7 @@ def _settled(state: State) -> bool:
 
 def test_the_tour_adds_up() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "desktop_app", "tour"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500
+        [sys.executable, "-m", "desktop_app", "tour"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1700
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Everything added up" in done.stdout

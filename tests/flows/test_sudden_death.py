@@ -21,8 +21,10 @@ from tests.flows.books import books_agree, settled
 from tests.flows.house import House
 
 DEATHS = 25
+PARTS = ("agent", "tray", "worker", "market", "chain")
+LONG_S = 600  # for what takes ten seconds on a machine at rest
 SEED = 20260603
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 @pytest.fixture
@@ -36,29 +38,33 @@ def house(tmp_path: Path, desktop: Desktop) -> Iterator[House]:
 
 def test_nothing_is_orphaned_lost_or_paid_twice(house: House) -> None:
     dice = random.Random(SEED)
-    house.wait("the wallet", lambda state: state.wallet.ready, 60)
+    house.wait("the wallet", lambda state: state.wallet.ready, LONG_S)
     house.post(messages.OwnerTurnedSharing(True))
-    house.wait("a first task", lambda state: state.task is not None, 90)
+    house.wait("a first task", lambda state: state.task is not None, LONG_S)
     deaths: list[str] = []
     while len(deaths) < DEATHS:
         time.sleep(dice.uniform(0.2, 3.0))
-        deaths += _one_death(house, dice)
+        deaths += _one_death(house, dice.choice((*PARTS, "worker")))
+    for part in PARTS:
+        end = time.monotonic() + LONG_S
+        while part not in deaths:  # on a slow machine a worker may never have been there in time
+            assert time.monotonic() < end, f"no {part} came back"
+            deaths += _one_death(house, part)
+            time.sleep(0.1)
     state = _leave_in_peace(house)
-    assert {"agent", "tray", "worker", "market", "chain"} <= set(deaths), deaths
     books_agree(house, state)
     house.close()
     _receipts_were_paid(house, state)
 
 
-def _one_death(house: House, dice: random.Random) -> list[str]:
+def _one_death(house: House, part: str) -> list[str]:
     """Kill one part; its name, or nothing when it was not there to kill."""
-    part = dice.choice(("agent", "tray", "worker", "worker", "market", "chain"))
     looks: dict[str, Callable[[], list[psutil.Process]]] = {
-        "agent": lambda: house.processes("desktop_app", "agent"),
-        "tray": lambda: house.processes("desktop_app", "tray"),
+        "agent": lambda: house.processes("-m desktop_app agent"),
+        "tray": lambda: house.processes("-m desktop_app tray"),
         "worker": house.worker,
         "market": lambda: house.processes("nats-server"),
-        "chain": lambda: house.processes("desktop_app", "practice-evm"),
+        "chain": lambda: house.processes("-m desktop_app practice-evm"),
     }
     if not house.kill(looks[part]()):
         return []
@@ -69,11 +75,11 @@ def _one_death(house: House, dice: random.Random) -> list[str]:
 
 def _leave_in_peace(house: House) -> State:
     """Let it earn once more, stop, and wait until all that was delivered is verified and paid."""
-    before = house.wait("the chain", lambda state: state.wallet.chain_ok, 120)
+    before = house.wait("the chain", lambda state: state.wallet.chain_ok, LONG_S)
     house.post(messages.OwnerTurnedSharing(True))
-    house.wait("money after the deaths", lambda state: state.wallet.paid > before.wallet.paid, 180)
+    house.wait("money after the deaths", lambda state: state.wallet.paid > before.wallet.paid, LONG_S)
     house.post(messages.OwnerAskedFinish())
-    return house.wait("settled books", lambda state: settled(state) and not state.sharing.on, 180)
+    return house.wait("settled books", lambda state: settled(state) and not state.sharing.on, LONG_S)
 
 
 def _receipts_were_paid(house: House, state: State) -> None:

@@ -16,7 +16,7 @@ from desktop_app.practice.folder import DEPLOYER, Folder
 from desktop_app.wire.networks import load_practice
 from tests.flows.house import House, frozen
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 
 def test_a_cash_out_needs_no_pool_but_a_little_ether(house: House) -> None:
