@@ -61,8 +61,8 @@ def trouble_named(folder: Path) -> Iterator[None]:
 
 
 def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the database file itself is broken, rather than the disk full or the file locked."""
-    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+    """Whether the database file itself is broken, rather than the disk full or the file locked. A row too big to be is torn."""
+    return _code(error) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
 
 
 def _is_full(error: sqlite3.Error) -> bool:
