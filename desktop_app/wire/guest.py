@@ -74,7 +74,7 @@ class Guest:
 
     def hand_over(self, purpose: str, secret: str) -> link.Answer:
         """Give a passphrase, and wait for the agent's word on it."""
-        self._read_what_came()
+        self._read_until(lambda: False, 0)
         self._answers.clear()  # what came too late for the last secret is no word on this one
         self._send(link.encode_secret(purpose, secret))
         if not self._read_until(lambda: bool(self._answers), ANSWER_S):
@@ -107,18 +107,6 @@ class Guest:
             self._socket.sendall(frame)
         except OSError:
             raise _gone() from None
-
-    def _read_what_came(self) -> None:
-        """What is there to read by now; nothing is waited for."""
-        self._socket.settimeout(0)
-        try:
-            while data := self._socket.recv(1 << 16):
-                self._take(data)
-        except BlockingIOError:
-            return
-        except OSError:
-            pass
-        raise _gone()
 
     def _read_until(self, reached: Callable[[], bool], timeout_s: float | None) -> bool:
         """Whether it was reached in time. What has come by then counts, also when whoever reads was itself held up."""

@@ -67,6 +67,8 @@ def test_it_waits_for_the_state_it_wants_and_no_longer_than_told(place: Path) ->
         engine.publish(ON)
         assert guest.wait_for(lambda state: state.sharing.on, 10) == ON
         assert guest.wait_for(lambda state: state.sharing.on, 0) == ON  # known already: nothing is waited for
+        engine.publish(OFF)
+        assert guest.wait_for(lambda state: not state.sharing.on, 0) == OFF  # it has come, and need only be read
 
 
 def test_the_next_state_is_the_newest_one_again_when_none_comes(place: Path) -> None:
