@@ -1,6 +1,6 @@
 """The benchmark of the give-back keeps working: each signal once, from its origin through the real agent to a whole checkpoint.
 
-The bounds here are loose, since other tests run beside these; the benchmark measures.
+The bounds here are loose, since other tests run beside these, and hold for the time in which the machine ran; the benchmark measures.
 """
 
 import os
@@ -13,6 +13,7 @@ from desktop_app.core.state import Halt, Trigger
 from tests.benchmarks.giveback import attempt, percentile, whole
 from tests.benchmarks.giveback_house import SIGNALS, House, open_house
 from tests.benchmarks.small_tasks import Small, prepare
+from tests.standstill import standstill
 
 pytestmark = [pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="sandboxes exist on Linux only so far"), pytest.mark.slow]
 
@@ -45,18 +46,22 @@ def patient(tmp_path: Path) -> Iterator[House]:
 
 def test_every_signal_takes_the_gpu_back(patient: House, task: Small) -> None:
     for trigger in SIGNALS:
-        trial = attempt(patient, task, trigger, 0.1, stop=False)
+        with standstill() as lost_ms:
+            trial = attempt(patient, task, trigger, 0.1, stop=False)
+            most_ms = GENEROUS_MS + lost_ms()
         assert trial is not None and trial.record.trigger is trigger
         assert trial.record.halt is Halt.YIELDED and trial.record.steps_lost == 0
-        assert 0 < trial.gone_ms < GENEROUS_MS
-        assert 0 < trial.record.detected_ms < GENEROUS_MS
+        assert 0 < trial.gone_ms < most_ms
+        assert 0 < trial.record.detected_ms < most_ms
         assert whole(trial, task)
 
 
 def test_a_worker_that_cannot_answer_is_killed_at_the_deadline(house: House, task: Small) -> None:
-    trial = attempt(house, task, Trigger.CLICK, 0.5, stop=True)
+    with standstill() as lost_ms:
+        trial = attempt(house, task, Trigger.CLICK, 0.5, stop=True)
+        most_ms = GENEROUS_MS + lost_ms()
     assert trial is not None and trial.record.halt is Halt.KILLED
-    assert 195 < trial.gone_ms < GENEROUS_MS
+    assert 195 < trial.gone_ms < most_ms
     assert trial.step + trial.record.steps_lost > 1, "more steps were done than the record admits"
     assert whole(trial, task)
 

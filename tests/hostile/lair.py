@@ -23,6 +23,7 @@ from desktop_app.wire import arena, ipc
 from tests.adapters.supervisor_house import House, fake, house
 from tests.hostile.attack import Outcome
 from tests.leaks import family
+from tests.standstill import standstill
 
 Moves = tuple[list[Any], ...]
 
@@ -133,16 +134,23 @@ def kept(step: int | None, *moves: list[Any], or_step: int | None = None) -> Cal
             home.supervisor.start(home.lease(), None)
             home.until(m.WorkerStarted, _WAIT_S)
             home.quiet(0.3)
-            home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-            back = home.until(m.GpuGivenBack, _WAIT_S)
+            back, soon = _back(home)
             found = back.checkpoint.step if back.checkpoint else None
             sane = all(0 <= one.progress.step <= STEPS for one in home.seen if isinstance(one, m.WorkerProgressed))
             left = unharmed(home)
-            soon = back.record.stopped_ms < _STOPPED_MS and 0 <= back.record.steps_lost <= STEPS
+            sane = sane and 0 <= back.record.steps_lost <= STEPS
             seen = f"given back in {back.record.stopped_ms:.0f} ms with the checkpoint of step {found}{left}"
             return Outcome(found in (step, or_step or step) and sane and soon and not left, seen)
 
     return run
+
+
+def _back(home: House) -> tuple[m.GpuGivenBack, bool]:
+    """The device taken back, and whether the worker was gone soon, by the time in which this machine ran."""
+    with standstill() as lost_ms:
+        home.supervisor.give_back("task-1", Trigger.CLICK, 200)
+        back = home.until(m.GpuGivenBack, _WAIT_S)
+        return back, back.record.stopped_ms - lost_ms() < _STOPPED_MS
 
 
 def paid(*moves: list[Any], metrics: dict[str, float] | None = None) -> Callable[[Path], Outcome]:
@@ -193,10 +201,9 @@ def bounded_log(folder: Path, moves: Moves) -> Outcome:
         while not any((home.root / "logs").iterdir()) and time.monotonic() < end:
             time.sleep(0.05)
         home.quiet(1.0)  # of printing
-        home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-        back = home.until(m.GpuGivenBack, _WAIT_S)
+        _, soon = _back(home)
         logs = [place.read_bytes() for place in (home.root / "logs").iterdir()]
         size, obeyed = sum(map(len, logs)), {letter for log in logs for letter in log} & (set(range(32)) - {9, 10})
         left = unharmed(home)
-        held = 0 < size <= 11 << 20 and not obeyed and back.record.stopped_ms < _STOPPED_MS and not left
+        held = 0 < size <= 11 << 20 and not obeyed and soon and not left
         return Outcome(held, f"{size >> 10} KiB of it kept, {len(obeyed)} control characters{left}")
