@@ -9,6 +9,7 @@ from safetensors.torch import load, load_file, save, save_file
 
 from desktop_app.core.catalogue import state_bytes, steps
 from desktop_app.wire.bundle import catalogue
+from desktop_app.worker.kinds.weights import precision
 from tests.kinds import copied, finished, make, only_says_what_it_wrote, run
 from tests.language import LICENCE, hush
 
@@ -98,7 +99,8 @@ def test_honest_vectors_match(tmp_path: Path, inputs: Inputs, honest: torch.Tens
     rough = vectors(finished(KIND, inputs, PARAMS | {"bf16": 1})[0])
     assert mismatches(tmp_path, inputs, rough, bf16=1) == 0
     assert mismatches(tmp_path, inputs, honest, bf16=1) == 0
-    assert mismatches(tmp_path, inputs, rough) == 1  # half the price was not what was asked for
+    half = precision(torch.device("cpu"), bf16=True) is torch.bfloat16  # an older processor computes all of it in full
+    assert mismatches(tmp_path, inputs, rough) == half  # half the price was not what was asked for
 
 
 @pytest.mark.parametrize("cheat", ["noise", "other rows", "nan", "zero"])
