@@ -45,7 +45,7 @@ class Agent:
     blobs: Path
     posted: list[m.Message] = field(default_factory=list)
 
-    async def wait(self, kind: type[_M], count: int = 1, timeout_s: float = 20) -> _M:
+    async def wait(self, kind: type[_M], count: int = 1, timeout_s: float = 60) -> _M:
         """The `count`th message of that kind."""
         async with asyncio.timeout(timeout_s):
             while len(found := [one for one in self.posted if isinstance(one, kind)]) < count:
@@ -106,8 +106,8 @@ async def house(server: MarketServer, folder: Path) -> AsyncIterator[House]:
     folder.mkdir(exist_ok=True)
     async with bus(server.endpoint("pool")) as kept:
         built = House(server, folder)
+        await kept.call(lambda session: open_house(session, (Tier.PRACTICE,)))
         built.session = await kept.session()
-        await open_house(built.session, (Tier.PRACTICE,))
         await built.price()
         yield built
 

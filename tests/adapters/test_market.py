@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from desktop_app.adapters.market import Delivery, Session, leases
 from desktop_app.adapters.market import blobs as store
 from desktop_app.core import messages as m
 from desktop_app.core.cashout import CashOut
@@ -132,6 +133,27 @@ async def test_an_offer_withdrawn_at_once_is_over(here: House) -> None:
         async with asyncio.timeout(10):
             await one.market.withdraw()
         assert not [said for said in one.posted if isinstance(said, m.MarketLeased)]
+
+
+async def test_an_offer_that_fails_is_lost_with_its_connection_and_made_anew(here: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the GPU would be on offer with nobody who asks for tasks."""
+    take = leases.take
+    failed: list[str] = []
+
+    async def take_late(session: Session, task_id: str, gpu_id: int, delivery: Delivery) -> leases.Won | leases.Passed:
+        if not failed:
+            failed.append(task_id)
+            raise TimeoutError
+        return await take(session, task_id, gpu_id, delivery)
+
+    monkeypatch.setattr(leases, "take", take_late)
+    await short_leases(here)
+    await here.post("aaaa0017")
+    async with agent(here) as one:
+        await one.market.offer(1, Tier.PRACTICE, Rate(0))
+        await one.wait(m.MarketLost)
+        await one.wait(m.MarketConnected, 2)
+        assert (await one.lease()).manifest.task_id == "aaaa0017"
 
 
 async def test_a_task_below_the_floor_is_left_for_others(here: House) -> None:

@@ -107,6 +107,7 @@ class Offering:
                         return
         except BROKEN as error:
             _log.info("the offer ended: %r", error)
+            session.closed.set()  # on a connection that lives on, the GPU would stay on offer with nobody who asks
         finally:
             self._puller = None
             self._changed.set()
