@@ -9,7 +9,7 @@ from tests.contracts.conftest import CONTRACTS, MARK, NODE, are_of, put
 
 def test_sources_compile_to_what_is_committed(modules: Path, tmp_path: Path) -> None:
     command: list[str | Path] = [NODE, CONTRACTS / "compile.js", "--out", tmp_path, "--modules", modules]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stderr
     made = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
     committed = {one.name: one.read_bytes() for one in (CONTRACTS / "compiled").iterdir()}
