@@ -156,6 +156,7 @@ def house(profile: Profile, qtbot: QtBot) -> Iterator[House]:
     shell.close()
     shell.tray.menu.deleteLater()
     shell.deleteLater()
+    made.only.deleteLater()  # and is not left to the garbage collector, which may come by in another thread
     qtbot.wait(1)
 
 
