@@ -192,7 +192,8 @@ def test_a_probe_that_says_nothing_is_a_wall_that_fell(monkeypatch: pytest.Monke
 
 def test_a_listener_that_was_reached_is_a_wall_that_fell() -> None:
     bait = walls.Bait(Bounds())
-    with socket.create_connection(("127.0.0.1", bait.spec()["tcp"])):  # type: ignore[arg-type]
+    spec = bait.spec()
+    with socket.create_connection((spec["host"], spec["tcp"])):  # type: ignore[arg-type]
         assert not bait.silence().held
     bait.close()
 

@@ -32,8 +32,9 @@ _out = [1]  # the descriptor to tell it to
 
 
 class Spec(TypedDict):
-    """What to look for; ports on the host's loopback, paths and names there, and limits in MiB."""
+    """What to look for; an address of the host's loopback and ports there, paths and names there, and limits in MiB."""
 
+    host: str
     tcp: int
     udp: int
     unix: str
@@ -79,8 +80,8 @@ def network(spec: Spec) -> None:
     routes = Path("/proc/net/route").read_text().splitlines()[1:]
     tell("no_network", devices in ([], ["lo"]) and not routes, f"{devices}, {len(routes)} routes")
     ways: list[tuple[str, int, int, tuple[str, int] | str]] = [
-        ("no_tcp", socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", spec["tcp"])),
-        ("no_udp", socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", spec["udp"])),
+        ("no_tcp", socket.AF_INET, socket.SOCK_STREAM, (spec["host"], spec["tcp"])),
+        ("no_udp", socket.AF_INET, socket.SOCK_DGRAM, (spec["host"], spec["udp"])),
         ("no_unix_socket", socket.AF_UNIX, socket.SOCK_STREAM, spec["unix"]),
         ("no_abstract_socket", socket.AF_UNIX, socket.SOCK_STREAM, "\0" + spec["abstract"]),
     ]

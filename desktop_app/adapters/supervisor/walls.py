@@ -41,9 +41,11 @@ class Bait:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="sublet-probe-")))
             self._canary, self._socket = folder / "canary", folder / "socket"
             self._canary.write_text(self._word)
+            # of its own, so that a program which looks for another's port, or for one that was let go, does not come here by chance
+            self._host = f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(254) + 1}.{secrets.randbelow(253) + 2}"
             self._listeners = [stack.enter_context(_listener(family, kind, address)) for family, kind, address in (
-                (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0)),
-                (socket.AF_INET, socket.SOCK_DGRAM, ("127.0.0.1", 0)),
+                (socket.AF_INET, socket.SOCK_STREAM, (self._host, 0)),
+                (socket.AF_INET, socket.SOCK_DGRAM, (self._host, 0)),
                 (socket.AF_UNIX, socket.SOCK_STREAM, str(self._socket)),
                 (socket.AF_UNIX, socket.SOCK_STREAM, f"\0sublet-{self._word}"),
             )]  # fmt: skip
@@ -53,7 +55,7 @@ class Bait:
         """What the probe is told, as `probe.Spec`; `descriptors` are those the program inherits."""
         bounds, home = self._bounds, Path.home()
         return {
-            "tcp": self._listeners[0].getsockname()[1], "udp": self._listeners[1].getsockname()[1],
+            "host": self._host, "tcp": self._listeners[0].getsockname()[1], "udp": self._listeners[1].getsockname()[1],
             "unix": str(self._socket), "abstract": f"sublet-{self._word}",
             "home": str(home), "canary": str(self._canary), "runtime": f"/run/user/{os.getuid()}",
             "keys": str(home / ".local/share/keyrings"), "variables": sorted(VARIABLES), "word": _word_in_environment(),
