@@ -184,7 +184,7 @@ def test_a_compositor_that_talks_nonsense_is_left_alone(tmp_path: Path) -> None:
     for number, noise in enumerate(_noises()):
         with session(tmp_path / f"wayland-{number}", noise=noise) as (_, sensor):
             assert sensor.sense().idle_s is None, number
-            assert pace(sensor, 3) < MOST_S, number
+            assert pace(sensor) < MOST_S, number
 
 
 def test_a_compositor_that_talks_without_end_is_dropped(tmp_path: Path) -> None:
