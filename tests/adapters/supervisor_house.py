@@ -15,12 +15,16 @@ from desktop_app.adapters.supervisor import Supervisor, Tuning
 from desktop_app.core import messages as m
 from desktop_app.core.gpu import Device, DeviceKind, Tier
 from desktop_app.core.money import Rate, Units
+from desktop_app.core.state import Trigger
 from desktop_app.core.task import Blob, Lease, Limits, Manifest
 from tests.leaks import family
+from tests.standstill import standstill
 
 FAKE = Path(__file__).with_name("fake_worker.py")
 DEVICE = Device(DeviceKind.PRACTICE, "cpu-0", "CPU", 4096, 65)
 LIMITS = Limits(vram_mb=0, ram_mb=256, disk_mb=16, wall_s=60, step_ms=50, output_mb=4)
+LATER = 60_000
+"""A deadline, in milliseconds, that no test waits for: whatever is over by then is over for another reason."""
 
 _M = TypeVar("_M")
 
@@ -45,6 +49,13 @@ class House:
             self.seen.append(message)
             if isinstance(message, kind):
                 return message
+
+    def taken_back(self, trigger: Trigger, deadline_ms: int, task_id: str = "task-1", late_ms: float = 0.0) -> tuple[m.GpuGivenBack, float]:
+        """The answer to a give-back, and how many milliseconds of the time in which this machine ran it took to stop the worker."""
+        with standstill() as lost_ms:
+            self.supervisor.give_back(task_id, trigger, deadline_ms, late_ms)
+            back = self.until(m.GpuGivenBack)
+            return back, back.record.stopped_ms - lost_ms()
 
     def quiet(self, seconds: float) -> list[m.Message]:
         """What is still said within a time."""

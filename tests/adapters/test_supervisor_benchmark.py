@@ -48,8 +48,7 @@ def test_it_runs_to_figures(home: House) -> None:
 def test_it_is_taken_back_at_once(home: House) -> None:
     home.supervisor.start(ordered(45), None)
     home.until(m.WorkerProgressed, 60)
-    home.supervisor.give_back(BENCHMARK, Trigger.CLICK, 200)
-    back = home.until(m.GpuGivenBack)
-    assert back.record.task_id == BENCHMARK and back.record.stopped_ms < 1_000
+    back, stopped_ms = home.taken_back(Trigger.CLICK, 200, BENCHMARK)
+    assert back.record.task_id == BENCHMARK and stopped_ms < 1_000
     home.supervisor.forget(BENCHMARK)
     assert not any(isinstance(one, m.WorkerFinished) for one in home.seen)

@@ -17,7 +17,7 @@ import pytest
 from desktop_app.adapters.supervisor.stale import Stale
 from desktop_app.core import messages as m
 from desktop_app.core.state import NoticeKind, Trigger
-from tests.adapters.supervisor_house import House, house, whole_family
+from tests.adapters.supervisor_house import LATER, House, house, whole_family
 from tests.adapters.test_supervisor import step_in
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
@@ -125,11 +125,9 @@ def check_give_back(root: Path) -> None:
         home.begin(steps=1_000_000)
         home.until(m.WorkerProgressed)  # before the first step there is nothing to save, and nothing to say
         full_disk(home)
-        home.supervisor.give_back("task-1", Trigger.CLICK, 200)
-        trouble = home.until(m.TroubleArose)
-        assert trouble.kind is NoticeKind.DISK_FULL
-        back = home.until(m.GpuGivenBack)
-        assert back.record.stopped_ms < 600
+        back, stopped_ms = home.taken_back(Trigger.CLICK, LATER)
+        assert [one.kind for one in home.seen if isinstance(one, m.TroubleArose)] == [NoticeKind.DISK_FULL]
+        assert stopped_ms < 600
         assert back.record.committed
         assert back.checkpoint is None
         assert not [place for place in (root / "blobs").iterdir() if place.name.startswith(".")]
@@ -137,8 +135,9 @@ def check_give_back(root: Path) -> None:
 
 def check_result(root: Path) -> None:
     with house(root) as home:
-        home.begin(steps=100)
+        lease = home.lease(steps=100)  # its input lies on the disk before that is full
         full_disk(home)
+        home.supervisor.start(lease, None)
         assert home.until(m.TroubleArose).kind is NoticeKind.DISK_FULL
         failed = home.until(m.WorkerFailed)
         assert failed.blameless

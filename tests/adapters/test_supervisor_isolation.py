@@ -25,6 +25,7 @@ from desktop_app.core.state import Level
 from tests.adapters.ordinary_user import as_user
 from tests.adapters.supervisor_house import house
 from tests.hostile import inside
+from tests.standstill import standstill
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="sandboxes exist on Linux only so far")
 
@@ -36,19 +37,21 @@ def failed(tested: selftest.Tested) -> set[str]:
 
 
 def test_every_wall_holds_and_the_test_is_quick() -> None:
-    begun = time.monotonic()
-    tested = selftest.run(lambda work: work())
+    with standstill() as lost_ms:
+        begun = time.monotonic()
+        tested = selftest.run(lambda work: work())
+        took = time.monotonic() - begun - lost_ms() / 1000
     assert failed(tested) == set()
     assert (tested.level, tested.fix) == (Level.ISOLATED, "")
     assert {check.name for check in tested.checks} == selftest.EXPECTED
-    assert time.monotonic() - begun < 5
+    assert took < 5
 
 
 def test_the_supervisor_says_what_the_test_found(tmp_path: Path) -> None:
     with house(tmp_path) as home:
         home.supervisor.self_test()
         assert home.until(m.SandboxTested).level is Level.ISOLATED
-        assert home.until(m.RuntimeFound, 60).present
+        assert home.until(m.RuntimeFound, 130).present
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; elsewhere every other test is an ordinary user's")
@@ -194,6 +197,9 @@ def test_a_listener_that_was_reached_is_a_wall_that_fell() -> None:
     bait = walls.Bait(Bounds())
     spec = bait.spec()
     with socket.create_connection((spec["host"], spec["tcp"])):  # type: ignore[arg-type]
+        end = time.monotonic() + 20
+        while bait.silence().held and time.monotonic() < end:  # a busy kernel has us connected a moment before the listener knows
+            time.sleep(0.01)
         assert not bait.silence().held
     bait.close()
 
@@ -203,11 +209,9 @@ def test_a_worker_that_waits_has_been_judged_and_its_bait_is_gone(tmp_path: Path
     try:
         trial, end = worker._walls, time.monotonic() + 20
         assert trial is not None
-        port = trial._bait.spec()["tcp"]
         while not trial.judged and time.monotonic() < end:
             assert not worker.ended_while_waiting(1)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", port))  # type: ignore[arg-type]
+        assert {listener.fileno() for listener in trial._bait._listeners} == {-1}, "somebody may still visit them"
         assert worker.fallen() == ()
     finally:
         worker.end()

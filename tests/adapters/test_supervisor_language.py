@@ -17,7 +17,7 @@ from desktop_app.core.gpu import Tier
 from desktop_app.core.state import Trigger
 from desktop_app.core.task import Blob, Lease
 from desktop_app.wire.bundle import catalogue, check_blob
-from tests.adapters.supervisor_house import House, house
+from tests.adapters.supervisor_house import LATER, House, house
 from tests.language import ADAPTER, CONTEXT, LEARNING, MODEL, huggingface, saved, shard, text
 
 pytestmark = [
@@ -57,7 +57,7 @@ def test_an_interrupted_fine_tuning_ends_with_the_same_adapter(tmp_path: Path, i
         home.supervisor.start(lease, None)
         home.until(m.WorkerStarted, 60)
         home.until(m.WorkerProgressed)
-        home.supervisor.give_back("parts", Trigger.CLICK, 200)
+        home.supervisor.give_back("parts", Trigger.CLICK, LATER)
         checkpoint = home.until(m.GpuGivenBack).checkpoint
         assert checkpoint is not None
         assert 0 < checkpoint.step < lease.manifest.steps

@@ -1,13 +1,16 @@
 """The supervisor's small parts, each by itself: arena, log, patience."""
 
 import fcntl
+import json
 import os
 import struct
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from desktop_app.adapters.supervisor import stale, vram
 from desktop_app.adapters.supervisor.arena import Arena, Torn
 from desktop_app.adapters.supervisor.log import BURST_BYTES, BYTES_PER_S, FILE_BYTES, RING_BYTES, WorkerLog
 from desktop_app.adapters.supervisor.watch import Patience, Watch
@@ -192,3 +195,37 @@ def test_the_wall_is_a_complaint() -> None:
     one.reached(1, 10, 3600)
     one.heard(3600)
     assert "longer" in str(one.complaint(3601))
+
+
+def test_a_machine_that_stood_still_looks_once_more_before_it_says_that_memory_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vram, "_PATIENCE_S", 0.05)
+    looks = iter((8 << 30, 2 << 30))
+
+    def free() -> int:
+        """The second answer, that it is not free yet, comes when all patience is over; then it is free."""
+        told = next(looks, 8 << 30)
+        time.sleep(0.1 if told < 8 << 30 else 0)
+        return told
+
+    one = vram.Vram(free, None)
+    one.begin()
+    back = one.wait_free()
+    assert back.at is not None and not back.held
+
+
+def test_a_note_that_is_just_being_renewed_is_never_half_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The agent may die at any moment of it: the next one must find the worker."""
+    one, write, seen = stale.Stale(tmp_path), Path.write_text, []
+
+    def torn(place: Path, text: str) -> int:
+        write(place, text[:5])
+        seen.append(json.loads((tmp_path / "task/worker.json").read_text()))
+        return write(place, text)
+
+    one.note("task", os.getppid())
+    monkeypatch.setattr(Path, "write_text", torn)
+    one.note("task", os.getppid(), os.getpid())
+    assert [len(pids) for pids in seen] == [1]
+    assert len(json.loads((tmp_path / "task/worker.json").read_text())) == 2
+    one.clear("task")
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from desktop_app.core.errors import AppError
 from desktop_app.core.state import Trigger
 from desktop_app.core.task import Blob, Lease
 from desktop_app.wire.resources import resource
-from tests.adapters.supervisor_house import LIMITS, House, house
+from tests.adapters.supervisor_house import LATER, LIMITS, House, house
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +47,7 @@ def test_an_interrupted_task_ends_with_the_same_model(tmp_path: Path) -> None:
             home.supervisor.start(lease, checkpoint)
             home.until(m.WorkerStarted, 60)
             home.until(m.WorkerProgressed)
-            home.supervisor.give_back("parts", Trigger.CLICK, 200)
+            home.supervisor.give_back("parts", Trigger.CLICK, LATER)
             back = home.until(m.GpuGivenBack)
             checkpoint = back.checkpoint
             assert checkpoint is not None
@@ -63,7 +64,7 @@ def test_a_worker_refuses_a_checkpoint_of_another_step(tmp_path: Path) -> None:
         home.supervisor.start(lease, None)
         home.until(m.WorkerStarted, 60)
         home.until(m.WorkerProgressed)
-        home.supervisor.give_back("parts", Trigger.CLICK, 200)
+        home.supervisor.give_back("parts", Trigger.CLICK, LATER)
         checkpoint = home.until(m.GpuGivenBack).checkpoint
         assert checkpoint is not None
         home.supervisor.start(lease, replace(checkpoint, step=checkpoint.step + 100))
@@ -91,9 +92,10 @@ def test_one_killed_from_outside_says_nothing_about_the_task(tmp_path: Path) -> 
         end = time.monotonic() + 60
         while time.monotonic() < end:
             for child in psutil.Process().children(recursive=True):
-                if "runpy" in " ".join(child.cmdline()) and "bwrap" not in child.name():
-                    child.kill()
-                    return
+                with suppress(psutil.Error):  # it may be about to become another program
+                    if "runpy" in " ".join(child.cmdline()) and "bwrap" not in child.name():
+                        child.kill()
+                        return
             time.sleep(0.05)
 
     killer = threading.Thread(target=kill)

@@ -10,7 +10,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-_FILE = "worker.json"
+_FILE, _HALF = "worker.json", "worker.json.new"
 _END_MS = 3_000
 
 
@@ -26,12 +26,14 @@ class Stale:
         with suppress(OSError):  # a full disk must not stop a task; die-with-parent is the first belt
             folder = self._tasks / task_id
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            (folder / _FILE).write_text(json.dumps(known))
+            (folder / _HALF).write_text(json.dumps(known))
+            (folder / _HALF).replace(folder / _FILE)  # whoever reads it, after a death just now, finds the old or the new
 
     def clear(self, task_id: str) -> None:
         """They are gone; so is the folder, if nothing else was in it."""
         with suppress(OSError):
-            (self._tasks / task_id / _FILE).unlink(missing_ok=True)
+            for name in (_FILE, _HALF):
+                (self._tasks / task_id / name).unlink(missing_ok=True)
             (self._tasks / task_id).rmdir()
 
     def sweep(self) -> int:

@@ -54,15 +54,15 @@ class Vram:
             self._ours = users.intersection(processes()) if users else frozenset()
 
     def wait_free(self) -> ReadBack:
-        """After the run's end: wait until its memory is free, two seconds at most."""
+        """After the run's end: wait until its memory is free, two seconds at most. The last look begins when they are over."""
         if self._baseline is None:
             return ReadBack()
         end = time.monotonic() + _PATIENCE_S
         while True:
+            last = time.monotonic() >= end  # a machine that stood still may have looked once, and long ago
             outcome = self._is_free(self._baseline)
-            now = time.monotonic()
-            if outcome is not False or now >= end:
-                return ReadBack(now if outcome else None, held=outcome is False)
+            if outcome is not False or last:
+                return ReadBack(time.monotonic() if outcome else None, held=outcome is False)
             time.sleep(_PAUSE_S)
 
     def _is_free(self, baseline: int) -> bool | None:
