@@ -20,6 +20,7 @@ from tests.hostile.sandboxed.kit import World
 
 BOUNDS = Bounds(ram_mb=192, processes=48, file_mb=8, tmp_mb=16, threads=1, nice=19)
 INPUT = b"the task's own data"
+_HOST = "127.83.76.84"  # of this loopback, too, but no other test's: who seeks a server that is gone does not come here
 _SESSION = {
     "bus": "bus", "wayland": "wayland-0", "ssh": "ssh-agent", "keyring": "keyring/control", "sound": "pulse/native", "gpg": "gnupg/S.agent",
 }  # fmt: skip
@@ -57,6 +58,7 @@ def machine(root: Path) -> Iterator[Machine]:
         data = root / "input.bin"
         data.write_bytes(INPUT)
         world = World(
+            host=_HOST,
             tcp=_port(listeners["tcp"]), tcp6=_port(listeners["tcp6"]), udp=_port(listeners["udp"]), udp6=_port(listeners["udp6"]),
             unix=str(root / "stream"), datagrams=str(root / "datagrams"), packets=f"sublet-packets-{word}", abstract=f"sublet-{word}",
             sockets={name: str(runtime / path) for name, path in _SESSION.items()}, x_number=_x_number(), files=files,
@@ -86,7 +88,7 @@ def _listeners(stack: ExitStack, root: Path, runtime: Path, word: str) -> dict[s
         x_place.parent.chmod(0o1777)  # of a mode given to mkdir the umask leaves less, and other users are to bind there too
     stack.callback(x_place.unlink, missing_ok=True)
     wanted: dict[str, tuple[int, int, object]] = {
-        "tcp": (socket.AF_INET, tcp, ("127.0.0.1", 0)), "udp": (socket.AF_INET, udp, ("127.0.0.1", 0)),
+        "tcp": (socket.AF_INET, tcp, (_HOST, 0)), "udp": (socket.AF_INET, udp, (_HOST, 0)),
         "tcp6": (socket.AF_INET6, tcp, ("::1", 0)), "udp6": (socket.AF_INET6, udp, ("::1", 0)),
         "stream": (socket.AF_UNIX, tcp, str(root / "stream")), "datagrams": (socket.AF_UNIX, udp, str(root / "datagrams")),
         "abstract": (socket.AF_UNIX, tcp, f"\0sublet-{word}"), "packets": (socket.AF_UNIX, packets, f"\0sublet-packets-{word}"),

@@ -18,6 +18,7 @@ BAD = 1  # an address at which nothing lies
 class World(TypedDict):
     """The owner's machine as an attacker would like to know it: addresses, places, numbers. Written by `tests.hostile.world`."""
 
+    host: str
     tcp: int
     tcp6: int
     udp: int

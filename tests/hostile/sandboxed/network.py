@@ -23,7 +23,7 @@ def _reach(family: int, kind: int, address: object) -> str:
 
 @attack("TCP to a listener on the host's loopback", "anyone")
 def tcp(world: World) -> str:
-    return _reach(socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", world["tcp"]))
+    return _reach(socket.AF_INET, socket.SOCK_STREAM, (world["host"], world["tcp"]))
 
 
 @attack("TCP over IPv6 to a listener on the host's loopback", "anyone")
@@ -34,14 +34,14 @@ def tcp6(world: World) -> str:
 @attack("TCP as Multipath TCP, by a protocol number that a filter may have forgotten", "anyone")
 def multipath_tcp(world: World) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262) as one:
-        one.connect(("127.0.0.1", world["tcp"]))
+        one.connect((world["host"], world["tcp"]))
         return "reached"
 
 
 @attack("UDP to a listener on the host's loopback", "anyone")
 def udp(world: World) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
-        one.sendto(_WORD, ("127.0.0.1", world["udp"]))
+        one.sendto(_WORD, (world["host"], world["udp"]))
     return "sent"
 
 
@@ -198,7 +198,7 @@ def every_family(_world: World) -> str:
 def family_with_high_bits(world: World) -> str:
     descriptor = syscall("socket", (7 << 32) | socket.AF_INET, socket.SOCK_STREAM, 0)
     with socket.socket(fileno=descriptor) as one:
-        one.connect(("127.0.0.1", world["tcp"]))
+        one.connect((world["host"], world["tcp"]))
     return "reached"
 
 
