@@ -57,5 +57,8 @@ def market_server(folder: Path) -> Iterator[MarketServer]:
         server.kill()
 
 
+_prctl = ctypes.CDLL(None).prctl  # looked up here, since a fork may hold the loader's lock for ever
+
+
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    _prctl(1, signal.SIGKILL)

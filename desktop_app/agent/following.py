@@ -50,8 +50,10 @@ class Following:
             self._wake.clear()
             waited = 0.0
             while waited < (FOLLOW_BUSY_S if _expects_money(self._state()) else FOLLOW_IDLE_S) and not self._wake.is_set():
+                # `wait_for` would swallow the word to end in the moment of the waking, before Python 3.12
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), FOLLOW_BUSY_S)
+                    async with asyncio.timeout(FOLLOW_BUSY_S):
+                        await self._wake.wait()
                 waited += FOLLOW_BUSY_S
 
     async def look(self) -> None:

@@ -1,5 +1,6 @@
 """What is asked of the chain besides payouts: to whom the GPU is registered, and until when vouchers count."""
 
+import asyncio
 from dataclasses import replace
 from typing import cast
 
@@ -94,6 +95,18 @@ async def test_a_closed_job_is_lost_money_only_where_the_voucher_was_not_paid() 
     assert await looked(ledger, owing) == [m.ChainClosedJob(JOB)]
     assert ("paid", SOLD) in ledger.asked
     assert await looked(Ledger(job=closed, paid=5), owing) == []
+
+
+async def test_the_word_to_end_counts_also_in_the_moment_of_a_waking() -> None:
+    one = Following(cast(Chain, Ledger()), lambda _message: None, a_state)
+    following = asyncio.create_task(one.run())
+    while not one._wake._waiters:
+        await asyncio.sleep(0.01)
+    one.wake()
+    await asyncio.sleep(0)
+    following.cancel()
+    ended, _ = await asyncio.wait([following], timeout=10)
+    assert ended and following.cancelled()
 
 
 async def test_units_count_for_this_account_alone_unless_an_earlier_one_is_still_owed() -> None:
