@@ -11,6 +11,7 @@ import sys
 import threading
 
 _SET_PARENT_DEATH_SIGNAL = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None  # looked up here: a fork may hold the loader's lock for ever
 
 
 def end_with_parent() -> None:
@@ -24,8 +25,8 @@ def die_with_parent(parent: int | None = None) -> None:
 
     A parent that died before the kernel was asked is not told of any more, so whoever knows its process names it.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
         if parent is not None and os.getppid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
 

@@ -3,15 +3,21 @@
 import fcntl
 import json
 import os
+import select
+import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from desktop_app.adapters.supervisor import stale, vram
+from desktop_app.adapters.supervisor import cage, stale, vram
 from desktop_app.adapters.supervisor.arena import Arena, Torn
+from desktop_app.adapters.supervisor.limits import Enclosure
 from desktop_app.adapters.supervisor.log import BURST_BYTES, BYTES_PER_S, FILE_BYTES, RING_BYTES, WorkerLog
 from desktop_app.adapters.supervisor.watch import Patience, Watch
 from desktop_app.wire import arena as layout
@@ -211,6 +217,27 @@ def test_a_machine_that_stood_still_looks_once_more_before_it_says_that_memory_i
     one.begin()
     back = one.wait_free()
     assert back.at is not None and not back.held
+
+
+def test_what_the_sandbox_has_just_made_is_ended_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process 1, made a moment after it was looked for, is not yet bound to die with the one that made it."""
+    program = "import os, time; os.fork() or time.sleep(60); os.wait()"
+    (info, info_end), (log, log_end) = os.pipe(), os.pipe()
+    made = cage.Cage(subprocess.Popen((sys.executable, "-c", program)), info, log, Enclosure())
+    while not (children := cage._children(made.outer.pid)):
+        time.sleep(0.01)
+    inner = os.pidfd_open(children[0])
+    looks = iter([[], *[children] * 9])
+    monkeypatch.setattr(cage, "_children", lambda _pid: next(looks))
+    try:
+        made.kill()
+        assert made.wait_gone(10) and select.select([inner], [], [], 10)[0]
+    finally:
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(inner, signal.SIGKILL)
+        for descriptor in (inner, info_end, log_end):
+            os.close(descriptor)
+        made.close()
 
 
 def test_a_note_that_is_just_being_renewed_is_never_half_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

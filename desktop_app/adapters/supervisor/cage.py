@@ -27,6 +27,7 @@ _ENTER = Path(__file__).with_name("enter.py")
 _UNPRIVILEGED = 64_999  # no account has it, so nobody else's processes count against its limits
 END_S = 10.0  # for everything in a sandbox to be gone after the kill
 _REAP_S = 0.2
+_STILL, _STOP_S = ("T", "Z", "X", ""), 0.05
 _STAND_BACK = 10  # a tenth of what the owner's programs get where all want everything; 19 would be a seventieth, and look like a hang
 _IN_MEMORY = ("/memfd:", "/dev/shm/", "/tmp/")  # noqa: S108 - as they are called inside
 _SYSTEM_BWRAP = Path("/usr/bin/bwrap")
@@ -62,11 +63,14 @@ class Cage:
 
     def kill(self) -> None:
         """End everything in the sandbox now."""
+        early = self.inner_pid is None
+        if early:  # a process 1 that it made after this look would not yet be bound to die with it
+            self._hold_still()
         if self.inner_pid is not None and self._inner is not None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._inner[1], signal.SIGKILL)
-        else:
-            self.outer.kill()  # whatever it may have started dies with it
+        if early or self._inner is None:
+            self.outer.kill()
 
     def wait_gone(self, timeout_s: float) -> bool:
         """Whether all of it is gone within the time; reaps what is ours."""
@@ -149,6 +153,14 @@ class Cage:
             os.close(descriptor)
         self.enclosure.close()
 
+    def _hold_still(self) -> None:
+        """Stop bwrap outside, so that what it has started by now is all there will be."""
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.outer_fd, signal.SIGSTOP)
+        end = time.monotonic() + _STOP_S
+        while _stat(self.outer.pid)[0] not in _STILL and time.monotonic() < end:
+            time.sleep(0.0005)
+
     def _told_pid(self) -> int | None:
         with suppress(BlockingIOError, ValueError, KeyError, TypeError):
             return int(json.loads(os.read(self._info, 4096))["child-pid"])
@@ -160,7 +172,7 @@ class Cage:
             handle = os.pidfd_open(pid)
         except OSError:
             return
-        if _parent(pid) == self.outer.pid:
+        if _stat(pid)[1] == str(self.outer.pid):
             self._inner = (pid, handle)
         else:
             os.close(handle)
@@ -262,10 +274,12 @@ def _children(pid: int) -> list[int]:
     return found
 
 
-def _parent(pid: int) -> int | None:
+def _stat(pid: int) -> tuple[str, str]:
+    """State and parent (proc_pid_stat(5)), empty for a process that is gone."""
     with suppress(OSError, ValueError, IndexError):
-        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-    return None
+        state, parent, *_ = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return state, parent
+    return "", ""
 
 
 def _mapped_bytes(pid: int) -> tuple[int, int]:
