@@ -1,5 +1,6 @@
 """What the chain says over JSON-RPC, to web3 and to those who should not ask."""
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,32 @@ def money(running: ChainProcess) -> Any:
     sent = running.send(0, to=None, value=0, gas=5_000_000, data=found.constructor(RICH.address).data_in_transaction)
     address = running.web3.eth.wait_for_transaction_receipt(sent, timeout=30)["contractAddress"]
     return running.web3.eth.contract(address=address, abi=compiled("TestUSDC")["abi"])
+
+
+def test_no_block_comes_between_a_question_and_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path / "chain.sqlite")
+    ledger = Ledger(store, {RICH.address: MONEY})
+    checked, answered = threading.Event(), threading.Event()
+    newest_only = Methods._newest_only
+
+    def look(methods: Methods, which: Any) -> None:
+        newest_only(methods, which)
+        checked.set()
+        assert not answered.wait(0.5), "a block was mined meanwhile"
+
+    def mine() -> None:
+        checked.wait(10)
+        ledger.mine()
+        answered.set()
+
+    monkeypatch.setattr(Methods, "_newest_only", look)
+    miner = threading.Thread(target=mine)
+    miner.start()
+    try:
+        assert Methods(ledger).answer("eth_getBalance", [RICH.address, "0x0"]) == hex(MONEY)
+    finally:
+        miner.join()
+        store.close()
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ class Methods:
         if found is None:
             raise RpcError(NO_SUCH_METHOD, f"the method {method[:60]} does not exist here; this chain holds no keys")
         try:
-            return found(params)
+            with self._ledger.reading():  # no block comes between what a question asks about and its answer
+                return found(params)
         except Refused as reason:
             raise RpcError(REFUSED, str(reason)) from reason
 
