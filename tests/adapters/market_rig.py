@@ -183,3 +183,10 @@ EXAMPLE = Manifest(
     expires=2**40,
     sha256="cd" * 32,
 )
+
+
+async def short_leases(here: House, silence_s: float = 1.0) -> None:
+    """A silent holder loses its lease after so many seconds instead of thirty."""
+    info = await here.session.stream.consumer_info(wire.TASKS, "tier-practice")
+    assert info.config is not None
+    await here.session.stream.add_consumer(wire.TASKS, info.config.evolve(ack_wait=silence_s))

@@ -4,12 +4,8 @@ A relay between the adapter and the real chain loses what the test tells it to l
 """
 
 import json
-import threading
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from eth_abi.abi import encode
@@ -18,7 +14,7 @@ from eth_account import Account
 from desktop_app.adapters.chain import Chain
 from desktop_app.core.errors import AppError
 from desktop_app.core.money import MicroUsd
-from tests.adapters.chain_weather import relay
+from tests.adapters.chain_weather import forgetful, relay
 from tests.adapters.market_chain import House, mined, open_house
 from tests.ports import dead_url
 
@@ -94,41 +90,6 @@ def test_a_node_that_forgot_the_bytes_gets_them_again(house: House, monkeypatch:
         mined(house.relayer(opened, "deployer").mint(to, MicroUsd(7)))
         assert opened.balance(to)[0] == 7
     assert len(set(sent)) == 1 and len(sent) >= 2
-
-
-@contextmanager
-def forgetful(target: str) -> Iterator[str]:
-    """A node that answers once on a connection, seems to keep it, and closes it as the next question comes."""
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        answered = False
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            self.close_connection = self.answered
-            if self.answered:
-                return
-            self.answered = True
-            with urllib.request.urlopen(urllib.request.Request(target, body, {"Content-Type": "application/json"}), timeout=20) as response:
-                answer = response.read()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_connection_that_is_let_go_as_it_is_used_again_is_no_silence(house: House) -> None:
